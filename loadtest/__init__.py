@@ -1,0 +1,1 @@
+"""Load, benchmarks and faults: a stranger at the door that speaks only the public protocol."""

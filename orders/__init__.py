@@ -1,0 +1,1 @@
+"""What a sale is: what money depends on. Knows neither rooms nor the server."""

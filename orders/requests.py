@@ -1,0 +1,135 @@
+"""
+Everything that touches stock, sales, orders or grants is one of these requests to the writer.
+
+A request carries what was asked and by whom, never what the server should decide (no price of an
+order, no clock). Who may ask at all was checked at the door; what depends on rows is decided in the
+writer's transaction. The answer is the JSON of the changed object (`orders.shapes`) as bytes, or an
+`orders.errors.Refusal`.
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+
+from orders.shapes import Buyers
+
+
+class Request(msgspec.Struct, kw_only=True, tag_field="type"):
+    """Base of all requests. `actor` is the user id for the ledger ("system" for timers)."""
+
+    actor: str = "system"
+
+
+class Reserve(Request, tag="reserve"):
+    flash_sale: str
+    buyer: str
+    buyer_name: str
+    guest: bool
+    quantity: int
+    key: str  # made by the client; (buyer, "client", key) is unique for as long as the order exists
+    metadata: dict[str, Any] = {}
+
+
+class Pay(Request, tag="pay"):
+    """The demo provider's payment: passes pending_payment and paid in one transaction."""
+
+    order: str
+    provider: str
+    payment: str  # the provider's id of the payment; (provider, payment) is unique
+
+
+class Cancel(Request, tag="cancel"):
+    order: str
+
+
+class CreateProduct(Request, tag="create_product"):
+    merchant: str
+    sku: str
+    title: str
+    price_cents: int
+    currency: str
+    stock: int = 0
+    description: str = ""
+    terms: str = ""
+    seller_name: str = ""
+    list_price_cents: int | None = None
+    image_url: str | None = None
+
+
+class EditProduct(Request, tag="edit_product"):
+    product: str
+    changes: dict[str, Any]  # any of title, description, terms, seller_name, prices, image_url
+
+
+class AdjustStock(Request, tag="adjust_stock"):
+    product: str
+    delta: int
+    reason: str
+
+
+class SetGrant(Request, tag="set_grant"):
+    product: str
+    room: str
+    min_price_cents: int | None = None
+    units_max: int | None = None
+
+
+class CreateSale(Request, tag="create_sale"):
+    room: str
+    show: str | None
+    sku: str
+    merchant: str | None  # the caller's own merchant, or None for a streamer inside a grant
+    price_cents: int
+    units: int
+    per_buyer_limit: int = 1
+    buyers: Buyers = "account"
+    countdown_seconds: int = 0
+    duration_seconds: int = 300
+    hold_seconds: int = 300
+    confirm_low_price: bool = False
+
+
+class EditSale(Request, tag="edit_sale"):
+    flash_sale: str
+    changes: dict[str, Any]  # any of units, per_buyer_limit, ends_at (milliseconds)
+
+
+class CancelSale(Request, tag="cancel_sale"):
+    flash_sale: str
+    orders: str  # "honour" | "void"
+
+
+class Note(Request, tag="note"):
+    """An event that is no edge of an order but belongs into the merchants' feed: room.started, …"""
+
+    event: str
+    merchants: list[str]
+    data: dict[str, Any]
+
+
+AnyRequest = (
+    Reserve
+    | Pay
+    | Cancel
+    | CreateProduct
+    | EditProduct
+    | AdjustStock
+    | SetGrant
+    | CreateSale
+    | EditSale
+    | CancelSale
+    | Note
+)
+
+
+class Door(Protocol):
+    """The way to the writer: a function call in its own process, Redis between processes."""
+
+    async def ask(self, request: AnyRequest) -> bytes:
+        """
+        Hand a request to the writer and wait for its answer.
+
+        Raises:
+            orders.errors.Refusal: What the writer decided, or `Unavailable` when it did not answer
+                in time. The outcome is then unknown: the same key gets the order or a fresh try.
+        """

@@ -1,0 +1,99 @@
+"""
+The objects of a sale, each in one shape everywhere: HTTP, RPC, room events and webhooks.
+
+Times (`*_at`) are RFC 3339 UTC with milliseconds, money is an integer in the currency's minor unit,
+ids are opaque strings. Inside the rules times are integer milliseconds; they become text only here.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+SaleState = Literal["scheduled", "running", "sold_out", "ended", "cancelled"]
+Buyers = Literal["account", "guest"]
+OrderState = Literal[
+    "reserved", "pending_payment", "payment_unknown", "paid", "shipped", "completed",
+    "refunding", "refunded", "expired", "cancelled",
+]  # fmt: skip
+
+
+class Product(msgspec.Struct, kw_only=True):
+    id: str
+    sku: str
+    merchant: str
+    title: str
+    description: str
+    terms: str
+    seller_name: str
+    price_cents: int
+    list_price_cents: int | None
+    currency: str
+    stock: int  # what can still be sold: total - committed
+    image_url: str | None
+
+
+class FlashSale(msgspec.Struct, kw_only=True):
+    id: str
+    room: str
+    show: str | None
+    product_id: str
+    sku: str
+    title: str
+    price_cents: int
+    list_price_cents: int | None
+    currency: str
+    units_total: int
+    units_left: int
+    per_buyer_limit: int
+    buyers: Buyers
+    hold_seconds: int
+    starts_at: str
+    ends_at: str
+    state: SaleState
+    version: int  # fence * 2**32 + counter: the newest wins
+
+
+class Line(msgspec.Struct, kw_only=True):
+    product_id: str
+    sku: str
+    title: str
+    quantity: int
+    unit_price_cents: int
+
+
+class Buyer(msgspec.Struct, kw_only=True):
+    id: str  # the token's `sub`, unchanged
+    name: str
+
+
+class Order(msgspec.Struct, kw_only=True):
+    id: str
+    state: OrderState
+    sequence: int  # of the newest edge; the first edge is 1
+    merchant: str
+    lines: list[Line]
+    amount_cents: int
+    refunded_cents: int
+    currency: str
+    room: str | None
+    show: str | None
+    flash_sale: str | None
+    source: str
+    buyer: Buyer
+    metadata: dict[str, Any]
+    delivery: dict[str, Any] | None
+    shipment: dict[str, Any] | None
+    checkout_url: str | None
+    created_at: str
+    expires_at: str | None
+    paid_at: str | None
+
+
+class Grant(msgspec.Struct, kw_only=True):
+    """What a room may sell of a product: from which price, how many units (None = no bound)."""
+
+    product_id: str
+    room: str
+    min_price_cents: int | None
+    units_max: int | None
+    used: int

@@ -1,0 +1,128 @@
+"""
+The bus: numbers what happens in rooms, keeps the recent part of it, and carries it to every worker.
+
+One rule makes everything else simple: *nothing is applied that the bus did not number*. A worker
+that publishes learns of its own message the way all others do, by the delivery.
+
+A **topic** is what workers subscribe to and what one numbering call covers: the room id for the
+built-in channels (`room:x`, `chat:x`, `danmaku:x`, `console:x` share the topic `x`), the channel
+itself for personal (`#user`) and operators' channels.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A place in a channel's stream: the offset finds a gap, the epoch a lost history."""
+
+    epoch: str
+    offset: int
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way into the numbering call."""
+
+    channel: str
+    data: bytes  # JSON without raw newlines
+    info: bytes = b""  # ClientInfo JSON, for a client's own publication
+    numbered: bool = True  # False: advisory, gets no offset and is not stored
+    history_size: int = 0  # how many publications the channel keeps; 0 = none
+    history_ttl_seconds: int = 0
+    part: str = ""  # the part of the room's state that `data` replaces whole
+    body: bytes = b""  # the part's new JSON; b"null" removes the part
+    version: int = 0  # a part not newer than the stored one is dropped
+    droppable: bool = False  # sampled by the topic's token bucket
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one message, in the order of the call."""
+
+    position: Position | None  # None for advisory messages
+    dropped: bool = False  # sampled out, or a part that was not newer
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as subscribers get it. `offset` is 0 for advisory messages."""
+
+    channel: str
+    data: bytes
+    info: bytes = b""
+    epoch: str = ""
+    offset: int = 0
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """What one numbering call put out, as every attached worker receives it."""
+
+    topic: str
+    publications: list[Publication]
+
+
+class History(msgspec.Struct, frozen=True):
+    """Publications of a channel in order of offset (reversed on request), and its top position."""
+
+    publications: list[Publication]
+    position: Position
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The parts of a room's state and the position of `room:<id>` they belong to, read together."""
+
+    parts: dict[str, bytes]
+    position: Position
+
+
+class Bus(Protocol):
+    """
+    The port. `bus_redis.py` is the real one, `bus_memory.py` is for the simulation.
+
+    Every method raises `rooms.errors.Unavailable` when the bus does not answer in time. Calls are
+    retry-safe: a replay of the same call by the transport returns the first outcome.
+    """
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> list[Outcome]:
+        """Number, store and send out messages of one topic in ONE atomic call, in order."""
+
+    async def history(
+        self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
+    ) -> History:
+        """
+        Read a channel's recent publications.
+
+        `since` excludes its own offset; None means from the oldest kept (from the newest when
+        reversed). `limit` 0 asks for the position alone, negative for all that is kept. A channel's
+        epoch and top offset exist from the first call on, even with nothing published.
+        """
+
+    async def forget(self, topic: str, channel: str) -> None:
+        """Remove a channel's history. Its position stays."""
+
+    async def snapshot(self, room: str) -> Snapshot | None:
+        """The room's parts and position in one read; None if they must be rebuilt."""
+
+    async def attach(self, topic: str) -> None:
+        """Deliver this topic's messages to this worker from now on. Returns once subscribed."""
+
+    async def detach(self, topic: str) -> None:
+        """Stop delivering this topic here."""
+
+    async def positions(self, topics: dict[str, list[str]]) -> dict[str, Position]:
+        """Top positions of the given channels (topic -> channels) in one call: the gap check."""
+
+    def on_delivery(self, listener: Callable[[Delivery], None]) -> None:
+        """Call `listener` for every delivery, in order per topic, on the loop, synchronously."""
+
+    def on_reconnect(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when a lost subscription is back: deliveries may be missing."""
+
+    async def set_presence(self, channel: str, client: str, info: bytes, ttl_seconds: int) -> None:
+        """Note that `client` is in `channel`, with its ClientInfo JSON, for that long."""
+
+    async def clear_presence(self, channel: str, client: str) -> None:
+        """`client` left `channel`."""
+
+    async def presence(self, channel: str) -> dict[str, bytes]:
+        """Who is in `channel`: client -> ClientInfo JSON."""
