@@ -1,0 +1,98 @@
+"""
+A server under test: the real `liveserver run`, with everything it starts by itself.
+
+Only the command line and the ready line are used, as any operator would.
+"""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+BIN = Path(sys.executable).parent
+READY_SECONDS = 30  # a loaded 2-core machine; the product's own bound is 10 s
+STOP_SECONDS = 10
+
+
+@dataclass
+class Server:
+    """One running server. `base` is its address, `data` its data directory."""
+
+    data: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ("--demo",)
+    process: subprocess.Popen[bytes] | None = None
+    base: str = ""
+    port: int = 0
+
+    def start(self) -> "Server":
+        environ = {
+            **os.environ,
+            "LIVESERVER_DATA_DIR": str(self.data),
+            "LIVESERVER_PORT": str(self.port),
+            **self.environ,
+        }
+        self.log = (self.data.parent / f"{self.data.name}.log").open("ab")
+        self.process = subprocess.Popen(
+            [BIN / "liveserver", "run", *self.arguments],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            cwd=self.data.parent,
+        )
+        self.base = self._wait_until_ready()
+        self.port = int(self.base.rsplit(":", 1)[1])
+        return self
+
+    def _wait_until_ready(self) -> str:
+        assert self.process is not None and self.process.stdout is not None
+        seen = b""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            readable, _, _ = select.select([self.process.stdout], [], [], 0.2)
+            if readable:
+                chunk = os.read(self.process.stdout.fileno(), 65536)
+                seen += chunk
+                if match := re.search(rb"ready (https?://\S+)", seen):
+                    return match.group(1).decode().rstrip("/")
+                if not chunk:
+                    break
+        raise AssertionError(f"the server did not become ready: {seen!r}\n{self.logged()}")
+
+    def logged(self) -> str:
+        return Path(self.log.name).read_text(encoding="utf-8", errors="replace")
+
+    def children(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes (`python -m liveserver.worker`), oldest first."""
+        return [p for p in self.children() if "liveserver.worker" in " ".join(p.cmdline())]
+
+    def kill_supervisor_alone(self) -> None:
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, as an init system would; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS + 5)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            if self.process.stdout:
+                self.process.stdout.close()
+            self.log.close()
