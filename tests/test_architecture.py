@@ -1,9 +1,9 @@
 """
 Who may import whom, read from the imports.
 
-`liveserver` wires `rooms` and `orders`, which know neither each other nor the server. Inside these two
-a file's name tells what it may touch: a plain noun is pure rules, `*service.py` waits but knows only
-ports, `*_redis.py`, `*_sql.py`, `*_http.py` hold one technology each.
+`liveserver` wires `rooms` and `orders`, which know neither each other nor the server. Inside these
+two a file's name tells what it may touch: a plain noun is pure rules, `*service.py` waits but knows
+only ports, `*_redis.py`, `*_sql.py`, `*_http.py` hold one technology each.
 """
 
 import ast

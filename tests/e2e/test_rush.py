@@ -61,8 +61,10 @@ def test_two_hundred_buyers_get_exactly_fifty_units(demo: Server) -> None:
     check(done, demo)
 
 
-def in_the_middle(done: rush.Rush) -> bool:
-    return 10 <= done.acknowledged <= 40 and done.open_requests >= 20
+async def until_in_the_middle(done: rush.Rush) -> None:
+    """Returns with 10-40 acknowledgements held and at least 20 requests open."""
+    while not (10 <= done.acknowledged <= 40 and done.open_requests >= 20):  # noqa: ASYNC110
+        await asyncio.sleep(0)  # looked at after every step: the window is a few milliseconds
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -74,8 +76,7 @@ def test_a_killed_worker_loses_no_acknowledged_order(
     victim = server.workers()[0]
 
     async def strike(done: rush.Rush) -> None:
-        while not in_the_middle(done):
-            await asyncio.sleep(0)
+        await until_in_the_middle(done)
         victim.send_signal(signal.SIGKILL)
 
     done = asyncio.run(rush.run(server.base, buyers=BUYERS, units=UNITS, strike=strike))
@@ -91,8 +92,7 @@ def test_a_killed_supervisor_and_an_immediate_new_start_lose_nothing(
     first = server.children()
 
     async def strike(done: rush.Rush) -> None:
-        while not in_the_middle(done):
-            await asyncio.sleep(0)
+        await until_in_the_middle(done)
         server.kill_supervisor_alone()
         await asyncio.to_thread(server.start)
 
