@@ -1,0 +1,186 @@
+"""
+Who may do what: ONE table, action × role, for every route, RPC method and channel.
+
+A row names the roles that may act and where each may: everywhere, in the rooms of its token, on its
+own shop's things, or on its own orders. A role that a row does not name may not. `tests/web/
+test_access.py` walks the table through a listening server and fails for a route without a row.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from liveserver.identity import Identity, Role
+from liveserver.problems import Refused
+
+
+class Where(Enum):
+    """The limit of a right."""
+
+    EVERYWHERE = "everywhere"
+    OWN_ROOMS = "in the rooms of the token"
+    OWN_SHOP = "on the own shop's things"
+    OWN_ORDERS = "on the own orders"
+
+
+class Rule(NamedTuple):
+    """One row: `anyone` includes people without a token; else the roles and their limits."""
+
+    roles: dict[Role, tuple[Where, ...]]
+    anyone: bool = False
+
+
+ALL, ROOMS, SHOP, OWN = Where.EVERYWHERE, Where.OWN_ROOMS, Where.OWN_SHOP, Where.OWN_ORDERS
+
+ANYONE = Rule(roles={}, anyone=True)
+SIGNED_IN = Rule(
+    roles={
+        "viewer": (ALL,),
+        "streamer": (ALL,),
+        "moderator": (ALL,),
+        "merchant": (ALL,),
+        "admin": (ALL,),
+    }
+)
+ADMIN = Rule(roles={"admin": (ALL,)})
+HOST = Rule(roles={"streamer": (ROOMS,), "admin": (ALL,)})
+ROOM_STAFF = Rule(roles={"streamer": (ROOMS,), "moderator": (ROOMS,), "admin": (ALL,)})
+SHOPKEEPER = Rule(roles={"merchant": (SHOP,)})
+SELLER = Rule(roles={"streamer": (ROOMS,), "merchant": (SHOP,)})
+BUYER = Rule(
+    roles={
+        "viewer": (OWN,),
+        "streamer": (OWN,),
+        "moderator": (OWN,),
+        "merchant": (OWN,),
+        "admin": (OWN,),
+    }
+)
+PARTY_OF_THE_ORDER = Rule(roles={**BUYER.roles, "merchant": (OWN, SHOP)})
+
+ACTIONS: dict[str, Rule] = {
+    # people
+    "session.create": ANYONE,
+    "session.read": SIGNED_IN,
+    "session.delete": ANYONE,
+    "setup.complete": ANYONE,  # the one-time token of the link is the right
+    "config.read": ANYONE,
+    "settings.read": ADMIN,
+    "settings.edit": ADMIN,
+    "user.create": ADMIN,
+    "user.list": ADMIN,
+    "user.edit": ADMIN,
+    # rooms
+    "room.list": ANYONE,
+    "room.read": ANYONE,
+    "room.create": HOST,
+    "room.edit": HOST,
+    "room.start": HOST,
+    "room.end": HOST,
+    "room.notice": ROOM_STAFF,
+    "room.pin": ROOM_STAFF,
+    "room.shelf": ROOM_STAFF,
+    "room.products": ROOM_STAFF,
+    # goods
+    "product.list": SHOPKEEPER,
+    "product.create": SHOPKEEPER,
+    "product.read": ANYONE,
+    "product.edit": SHOPKEEPER,
+    "product.stock": SHOPKEEPER,
+    "product.image": SHOPKEEPER,
+    "grant.read": SHOPKEEPER,
+    "grant.edit": SHOPKEEPER,
+    # sales
+    "sale.create": SELLER,
+    "sale.read": ANYONE,
+    "sale.edit": SELLER,
+    "sale.cancel": SELLER,
+    "sale.reserve": SIGNED_IN,  # account or guest, as the sale says: decided by the writer
+    # orders
+    "order.list": PARTY_OF_THE_ORDER,
+    "order.read": PARTY_OF_THE_ORDER,
+    "order.pay": BUYER,
+    "order.cancel": BUYER,
+    # webhooks
+    "webhook.list": SHOPKEEPER,
+    "webhook.create": SHOPKEEPER,
+    "webhook.edit": SHOPKEEPER,
+    "webhook.delete": SHOPKEEPER,
+    "webhook.rotate": SHOPKEEPER,
+    "webhook.test": SHOPKEEPER,
+    "webhook.replay": SHOPKEEPER,
+    "delivery.list": SHOPKEEPER,
+    "delivery.redeliver": SHOPKEEPER,
+    "event.list": SHOPKEEPER,
+    # what anybody may look at
+    "meta.read": ANYONE,
+    "page.read": ANYONE,
+    # RPC methods of the viewer socket
+    "rpc.reserve": SIGNED_IN,
+    "rpc.order.pay": BUYER,
+    "rpc.order.cancel": BUYER,
+    "rpc.like": SIGNED_IN,
+    "rpc.room.snapshot": ANYONE,
+    # channels of the viewer socket; publishing is further ruled by chat rules and mutes
+    "channel.room.subscribe": ANYONE,
+    "channel.chat.subscribe": ANYONE,
+    "channel.chat.publish": SIGNED_IN,
+    "channel.danmaku.subscribe": ANYONE,
+    "channel.danmaku.publish": SIGNED_IN,
+    "channel.console.subscribe": ROOM_STAFF,
+    "channel.presence": ROOM_STAFF,  # who exactly is in a built-in channel of the room
+    "channel.presence_stats": ANYONE,
+    "channel.personal.subscribe": BUYER,  # `#<user>`: `buyer` is the name after the `#`
+}
+
+
+def allow(
+    identity: Identity | None,
+    action: str,
+    *,
+    room: str | None = None,
+    merchant: str | None = None,
+    buyer: str | None = None,
+) -> None:
+    """
+    Return if `identity` may do `action` on the thing in this room, of this shop, of this buyer.
+
+    Raises:
+        Refused: `unauthorized` without an identity, else `forbidden`.
+    """
+    rule = ACTIONS[action]
+    if rule.anyone:
+        return
+    limits = _limits(identity, rule)
+    assert identity is not None
+    if not any(_inside(identity, where, room, merchant, buyer) for where in limits):
+        raise Refused("forbidden", f"Not {limits[0].value}.")
+
+
+def allow_somewhere(identity: Identity | None, action: str) -> None:
+    """Return if this role may do `action` at all: the check before anything is looked up."""
+    rule = ACTIONS[action]
+    if not rule.anyone:
+        _limits(identity, rule)
+
+
+def _limits(identity: Identity | None, rule: Rule) -> tuple[Where, ...]:
+    if identity is None:
+        raise Refused("unauthorized", "A session or token is needed.")
+    limits = rule.roles.get(identity.role)
+    if limits is None:
+        raise Refused("forbidden", f"The role {identity.role} may not do this.")
+    return limits
+
+
+def _inside(
+    identity: Identity, where: Where, room: str | None, merchant: str | None, buyer: str | None
+) -> bool:
+    match where:
+        case Where.EVERYWHERE:
+            return True
+        case Where.OWN_ROOMS:
+            return room is not None and room in identity.rooms
+        case Where.OWN_SHOP:
+            return merchant is not None and merchant == identity.merchant
+        case Where.OWN_ORDERS:
+            return buyer is not None and buyer == identity.user

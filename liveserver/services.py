@@ -1,0 +1,54 @@
+"""What the doors (HTTP, viewer socket) get: the parts behind them, and a few plain values."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orders.requests import Door
+
+if TYPE_CHECKING:
+    from liveserver.people import People
+    from liveserver.tokens import Tokens
+    from orders.feed import Feed
+    from orders.reads_sql import Reads
+    from orders.webhooks_service import Webhooks
+    from rooms.service import RoomService
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebOptions:
+    """Values of the settings that HTTP needs."""
+
+    static_dir: Path
+    data_dir: Path  # pictures are kept in data_dir/images
+    version: str = "0.1.0"
+    public_url: str = ""  # "" = the address the request came to; wins over the shop's own setting
+    demo: bool = False
+    image_origins: tuple[str, ...] = ()  # may be named in img-src besides our own
+    allowed_origins: tuple[str, ...] = ()  # other origins whose pages may use the session cookie
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    limit_loopback: bool = False  # limits per address also count loopback
+
+
+@dataclass(kw_only=True)
+class Services:
+    """
+    Everything a request may need. `ready` holds one check per thing the server cannot do without;
+    a check returns when all is well and raises otherwise.
+    """
+
+    options: WebOptions
+    rooms: "RoomService"
+    door: Door
+    reads: "Reads"
+    people: "People"
+    tokens: "Tokens"
+    webhooks: "Webhooks"
+    feed: "Feed"
+    now: Callable[[], int]  # wall clock, milliseconds
+    new_id: Callable[[str], str]
+    ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    #: buyers whose reservation is being worked on in this process: one at a time each
+    reserving: set[str] = field(default_factory=set)
