@@ -163,6 +163,7 @@ SETTINGS = (
         "ICE_SERVERS",
         read.ice_servers,
         "STUN and TURN servers: URLs, or tables `{urls, username, credential}`",
+        secret=True,
     ),
     Setting("RTMP_PORT", read.whole_number(0, 65535), "TCP port of RTMP; 0 = off", "1935"),
     Setting(
@@ -198,9 +199,9 @@ NAMESPACE_OPTIONS: dict[str, read.Reader] = {
 }
 
 
-def load(toml_path: Path | None, environ: Mapping[str, str]) -> Config:
+def load(toml_path: Path | None, environ: Mapping[str, str], *, role: str = "all") -> Config:
     """
-    Read the file (None = none) and the `LIVESERVER_…` variables, which win.
+    Read the file (None = none) and the `LIVESERVER_…` variables, which win; for a server of `role`.
 
     Raises ConfigErrors with all mistakes.
     """
@@ -212,10 +213,11 @@ def load(toml_path: Path | None, environ: Mapping[str, str]) -> Config:
     client = _read_table(tables["client"], CLIENT_OPTIONS, f"{where}: [client]", mistakes)
     values["client"] = ClientOptions(**client)
     values["namespaces"] = _read_namespaces(tables["namespaces"], where, mistakes)
-    mistakes += _contradictions(Config(**values), values)
+    config = Config(**values)
+    mistakes += _contradictions(config, values) + _missing_for(role, config)
     if mistakes:
         raise ConfigErrors(mistakes)
-    return Config(**values)
+    return config
 
 
 def _read_file(path: Path, mistakes: list[str]) -> dict[str, Any]:
@@ -258,7 +260,8 @@ def _read_one(
     try:
         values[setting.name.lower()] = setting.reader(value)
     except ValueError as error:
-        mistakes.append(f"{label}: {error}")
+        words = str(error).replace(repr(value), "this") if setting.secret else str(error)
+        mistakes.append(f"{label}: {words}")
 
 
 def _unknown_variables(environ: Mapping[str, str], mistakes: list[str]) -> None:
@@ -343,8 +346,8 @@ def _ports_used_twice(config: Config, given: Container[str]) -> list[str]:
     return found
 
 
-def check_role(config: Config, role: str) -> list[str]:
-    """Mistakes of one role alone: it shares its state with processes elsewhere."""
+def _missing_for(role: str, config: Config) -> list[str]:
+    """One role alone shares its state with processes elsewhere."""
     if role == "all":
         return []
     return [

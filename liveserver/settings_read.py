@@ -1,6 +1,6 @@
 """
 Readers of single setting values: text from the environment or a typed value from TOML goes in, a
-checked value comes out. Each raises `ValueError` with words that finish the sentence "<setting>: …".
+checked value comes out. Each raises `ValueError` with words that finish "<setting>: …".
 """
 
 import ipaddress

@@ -7,7 +7,8 @@ import msgspec
 
 from liveserver.config import Config
 
-Role = Literal["gateway", "orders"]
+#: "crowd" is a process of synthetic viewers beside the server
+Role = Literal["gateway", "orders", "crowd"]
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,8 +16,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     One process's part of the server.
 
     `node` is new at every process start and names it on the bus and as holder of the writer's
-    lease. `database_url` and `redis_url` are complete (embedded parts included), `token_secret` is never
-    empty, and `config.tls_cert` is set where HTTPS is served, a self-made certificate included.
+    lease. `database_url` and `redis_url` are complete (embedded parts included), `token_secret`
+    is never empty, and `config.tls_cert` is set where HTTPS is served, be it self-made.
     """
 
     config: Config

@@ -1,0 +1,14 @@
+"""Every table of the database; one history covers them all."""
+
+import rooms.schema_sql
+
+import orders.schema_sql
+import orders.webhooks_sql
+from liveserver import schema_sql
+
+target_metadata = [
+    rooms.schema_sql.metadata,
+    orders.schema_sql.metadata,
+    orders.webhooks_sql.metadata,
+    schema_sql.metadata,
+]
