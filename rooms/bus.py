@@ -9,7 +9,7 @@ built-in channels (`room:x`, `chat:x`, `danmaku:x`, `console:x` share the topic 
 itself for personal (`#user`) and operators' channels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -26,7 +26,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message on its way into the numbering call."""
 
     channel: str
-    data: bytes  # JSON without raw newlines
+    data: bytes  # JSON without raw newlines; empty = a change of state that nobody is told of
     info: bytes = b""  # ClientInfo JSON, for a client's own publication
     numbered: bool = True  # False: advisory, gets no offset and is not stored
     history_size: int = 0  # how many publications the channel keeps; 0 = none
@@ -34,7 +34,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     part: str = ""  # the part of the room's state that `data` replaces whole
     body: bytes = b""  # the part's new JSON; b"null" removes the part
     version: int = 0  # a part not newer than the stored one is dropped
-    droppable: bool = False  # sampled by the topic's token bucket
+    droppable: bool = False  # sampled by the topic's bucket for danmaku
+    capped: bool = False  # beyond the topic's cap for chat it is dropped, and its sender told so
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -73,6 +74,33 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     parts: dict[str, bytes]
     position: Position
+    online: int = 0  # viewers over all workers
+    likes: int = 0  # of the present show
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker's counts of one room since its last tally."""
+
+    room: str
+    show: str  # likes start at 0 with each show; ids of shows sort by time
+    online: int  # this worker's viewers
+    likes: int = 0  # to be added
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """The counts of a room over all workers. `due` asks this worker alone to publish them now."""
+
+    online: int
+    likes: int
+    due: bool
+
+
+class StateMissing(Exception):
+    """
+    The room's state is gone or was made under another run of the bus: `restore` it, then repeat.
+
+    Nothing of the refused call was numbered, stored or sent.
+    """
 
 
 class Bus(Protocol):
@@ -84,7 +112,11 @@ class Bus(Protocol):
     """
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> list[Outcome]:
-        """Number, store and send out messages of one topic in ONE atomic call, in order."""
+        """
+        Number, store and send out messages of one topic in ONE atomic call, in order.
+
+        Raises `StateMissing` if one of them changes a part of a state that must be rebuilt first.
+        """
 
     async def history(
         self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
@@ -102,6 +134,18 @@ class Bus(Protocol):
 
     async def snapshot(self, room: str) -> Snapshot | None:
         """The room's parts and position in one read; None if they must be rebuilt."""
+
+    async def restore(
+        self, room: str, parts: Mapping[str, tuple[bytes, int]], *, anew: bool = False
+    ) -> bool:
+        """
+        Put back a missing state (part -> JSON, version) under a new epoch of `room:<id>`.
+
+        False, and nothing changed, if the state is there; `anew` replaces it all the same.
+        """
+
+    async def tally(self, counts: Sequence[Tally]) -> list[Totals]:
+        """Add likes and note viewers of many rooms in one call. Viewers fade without repeats."""
 
     async def attach(self, topic: str) -> None:
         """Deliver this topic's messages to this worker from now on. Returns once subscribed."""
@@ -126,3 +170,9 @@ class Bus(Protocol):
 
     async def presence(self, channel: str) -> dict[str, bytes]:
         """Who is in `channel`: client -> ClientInfo JSON."""
+
+    async def start(self) -> None:
+        """Connect, and begin to deliver."""
+
+    async def close(self) -> None:
+        """Stop delivering and let go of every connection."""

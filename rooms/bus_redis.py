@@ -1,0 +1,301 @@
+"""
+The bus on Redis or Valkey (7 or newer): one function call numbers, stores, and publishes.
+
+The functions are in `bus_redis.lua`. They live in the server as a library named after their own
+text, so versions can run side by side; a server that lost it gets it again on the next call.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import resources
+from itertools import count
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from rooms import bus
+from rooms.bus import Delivery, History, Message, Outcome, Position, Publication, Snapshot
+from rooms.channels import topic_of
+from rooms.errors import Unavailable
+from rooms.subscriber_redis import Subscriber
+
+CALL_SECONDS = 4.0  # SDKs give up on a command after 5 s
+SOCKET_SECONDS = 2.0  # for one answer; then the call is repeated on a new connection
+RETRIES = 3  # repeats are harmless: the functions know (node, sequence)
+CALLS_MAX = 16  # at once; the server is single-threaded, more would only queue there
+ONLINE_TTL_MS = 10_000  # a killed worker's viewers fade from the count after this
+DANMAKU_PER_SECOND = 20
+CHAT_PER_SECOND = 10
+CHAT_BURST = 30
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class RedisBus:
+    """The port `rooms.bus.Bus` on a server. `node` is random per process start."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        node: str,
+        *,
+        danmaku_per_second: float = DANMAKU_PER_SECOND,
+        chat_per_second: float = CHAT_PER_SECOND,
+        chat_burst: float = CHAT_BURST,
+    ) -> None:
+        self._node = node
+        self._redis = Redis(
+            connection_pool=ConnectionPool.from_url(
+                redis_url,
+                protocol=2,
+                decode_responses=False,
+                retry=Retry(ExponentialBackoff(cap=0.5, base=0.01), RETRIES),
+                socket_timeout=SOCKET_SECONDS,
+                socket_connect_timeout=SOCKET_SECONDS,
+            )
+        )
+        self._rates = (danmaku_per_second, chat_per_second, chat_burst)
+        self._sequence = count(1)
+        self._calls = asyncio.Semaphore(CALLS_MAX)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._deliver: Callable[[Delivery], None] = lambda delivery: None
+        self._reconnected: Callable[[], None] = lambda: None
+        self._subscriber = Subscriber(redis_url, self._on_message, lambda: self._reconnected())
+        source = resources.files("rooms").joinpath("bus_redis.lua").read_text(encoding="utf-8")
+        digest = hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
+        self._library = f"liveserver_{digest}"
+        self._source = f"#!lua name={self._library}\n" + source.replace("@_", f"{self._library}_")
+
+    async def start(self) -> None:
+        await self._guarded(self._load)
+        self._subscriber.start()
+
+    async def close(self) -> None:
+        await self._subscriber.close()
+        await self._redis.aclose(close_connection_pool=True)
+
+    def on_delivery(self, listener: Callable[[Delivery], None]) -> None:
+        self._deliver = listener
+
+    def on_reconnect(self, listener: Callable[[], None]) -> None:
+        self._reconnected = listener
+
+    async def attach(self, topic: str) -> None:
+        await self._subscriber.add(_key(topic).encode())
+
+    async def detach(self, topic: str) -> None:
+        await self._subscriber.remove(_key(topic).encode())
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> list[Outcome]:
+        if not messages:
+            return []
+        lock = self._locks.setdefault(topic, asyncio.Lock())
+        async with lock:  # one call a topic in flight: sequences arrive in their order
+            sequence = next(self._sequence)
+            arguments: list[Any] = [self._node, sequence, self._fresh(), *self._rates]
+            for message in messages:
+                arguments += _arguments_of(message)
+            reply = await self._call("publish", topic, *arguments)
+        first, *lines = reply.decode().split("\n")
+        if int(first) != sequence:  # overtaken by a later call: what became of ours is unknown
+            raise Unavailable("The message bus does not know what became of this")
+        return [_outcome(line) for line in lines]
+
+    async def history(
+        self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
+    ) -> History:
+        after = "" if since is None else since.offset
+        epoch, offset, entries = await self._call(
+            "history", topic, channel, self._fresh(), after, limit, "1" if reverse else "0"
+        )
+        position = Position(epoch.decode(), int(offset))
+        publications = [
+            Publication(
+                channel=channel,
+                data=fields[1],
+                info=fields[3],
+                epoch=position.epoch,
+                offset=int(entry.partition(b"-")[0]),
+            )
+            for entry, fields in entries
+        ]
+        return History(publications, position)
+
+    async def forget(self, topic: str, channel: str) -> None:
+        await self._guarded(lambda: self._redis.delete(f"{_key(topic)}:h:{channel}"))
+
+    async def snapshot(self, room: str) -> Snapshot | None:
+        reply = await self._call("snapshot", room, f"room:{room}", self._fresh())
+        if reply is None:
+            return None
+        epoch, offset, online, likes, parts = reply
+        return Snapshot(
+            parts={part.decode(): body for part, body in _pairs(parts)},
+            position=Position(epoch.decode(), int(offset)),
+            online=online,
+            likes=int(likes),
+        )
+
+    async def restore(
+        self, room: str, parts: Mapping[str, tuple[bytes, int]], *, anew: bool = False
+    ) -> bool:
+        arguments: list[Any] = [f"room:{room}", self._fresh(), "1" if anew else "0"]
+        for part, (body, version) in parts.items():
+            arguments += [part, body, version]
+        return bool(await self._call("restore", room, *arguments))
+
+    async def tally(self, counts: Sequence[bus.Tally]) -> list[bus.Totals]:
+        if not counts:
+            return []
+        calls = [
+            (one.room, (self._node, next(self._sequence), one.show, one.online, ONLINE_TTL_MS,
+                        one.likes))
+            for one in counts
+        ]  # fmt: skip
+        return [
+            bus.Totals(int(online), int(likes), due == b"1")
+            for online, likes, due in (
+                reply.split(b" ") for reply in await self._call_many("tally", calls)
+            )
+        ]
+
+    async def positions(self, topics: dict[str, list[str]]) -> dict[str, Position]:
+        calls = [(topic, (self._fresh(), *channels)) for topic, channels in topics.items()]
+        if not calls:
+            return {}
+        found = {}
+        for channels, reply in zip(
+            topics.values(), await self._call_many("positions", calls), strict=True
+        ):
+            for channel, (epoch, offset) in zip(channels, _pairs(reply), strict=True):
+                found[channel] = Position(epoch.decode(), int(offset))
+        return found
+
+    async def set_presence(self, channel: str, client: str, info: bytes, ttl_seconds: int) -> None:
+        await self._call("enter", topic_of(channel), channel, client, info, ttl_seconds * 1000)
+
+    async def clear_presence(self, channel: str, client: str) -> None:
+        key = f"{_key(topic_of(channel))}:w:{channel}"
+        await self._guarded(lambda: self._redis.hdel(key, client))
+
+    async def presence(self, channel: str) -> dict[str, bytes]:
+        reply = await self._call("presence", topic_of(channel), channel)
+        return {client.decode(): info for client, info in _pairs(reply)}
+
+    def _fresh(self) -> str:
+        """An epoch that nobody used before, for channels that begin anew."""
+        seed = f"{self._node}:{next(self._sequence)}".encode()
+        return hashlib.blake2b(seed, digest_size=6).hexdigest()
+
+    def _on_message(self, name: bytes, payload: bytes) -> None:
+        topic = name[len(_PREFIX) : -1].decode()
+        try:
+            self._deliver(Delivery(topic, decode_publications(payload)))
+        except Exception:
+            log.exception("bus: a delivery on %s failed", topic)
+
+    async def _load(self) -> None:
+        try:
+            await self._redis.function_load(self._source)
+        except ResponseError as problem:
+            if "already exists" not in str(problem):
+                raise
+
+    async def _call(self, function: str, topic: str, *arguments: Any) -> Any:
+        name = f"{self._library}_{function}"
+        return await self._guarded(lambda: self._redis.fcall(name, 1, _key(topic), *arguments))
+
+    async def _call_many(self, function: str, calls: list[tuple[str, tuple[Any, ...]]]) -> Any:
+        """The same function for many topics in one round trip."""
+
+        async def run() -> list[Any]:
+            pipeline = self._redis.pipeline(transaction=False)
+            for topic, arguments in calls:
+                name = f"{self._library}_{function}"
+                pipeline.execute_command("FCALL", name, 1, _key(topic), *arguments)
+            return await pipeline.execute()
+
+        return await self._guarded(run)
+
+    async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Run a call with its time limit; give the server its library again if it lost it."""
+        try:
+            async with asyncio.timeout(CALL_SECONDS), self._calls:
+                try:
+                    return await call()
+                except ResponseError as problem:
+                    if "unction not found" not in str(problem):
+                        raise
+                await self._load()
+                return await call()
+        except ResponseError as problem:
+            if str(problem).startswith("NOSTATE"):
+                raise bus.StateMissing from None
+            log.error("bus: %s", problem)
+            raise Unavailable("The message bus refuses to work") from problem
+        except (RedisError, OSError, TimeoutError) as problem:
+            raise Unavailable("The message bus does not answer") from problem
+
+
+_PREFIX = "ls:{"
+
+
+def _key(topic: str) -> str:
+    """The Pub/Sub name and common beginning of all keys of a topic, with one hash tag."""
+    return f"{_PREFIX}{topic}}}"
+
+
+def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _arguments_of(message: Message) -> tuple[Any, ...]:
+    flags = (
+        ("n" if message.numbered else "")
+        + ("d" if message.droppable else "")
+        + ("c" if message.capped else "")
+    )
+    return (
+        message.channel,
+        message.data,
+        message.info,
+        flags,
+        message.history_size,
+        message.history_ttl_seconds * 1000,
+        message.part,
+        message.body,
+        message.version,
+    )
+
+
+def _outcome(line: str) -> Outcome:
+    kept, offset, epoch = line.split(" ")
+    return Outcome(Position(epoch, int(offset)) if epoch else None, dropped=kept == "-")
+
+
+def decode_publications(payload: bytes) -> list[Publication]:
+    """One delivery: five fields a publication, each as `<length>:<bytes>`."""
+    fields = []
+    at = 0
+    while at < len(payload):
+        colon = payload.index(b":", at)
+        end = colon + 1 + int(payload[at:colon])
+        fields.append(payload[colon + 1 : end])
+        at = end
+    return [
+        Publication(
+            channel=fields[i].decode(),
+            data=fields[i + 1],
+            info=fields[i + 2],
+            epoch=fields[i + 3].decode(),
+            offset=int(fields[i + 4]),
+        )
+        for i in range(0, len(fields), 5)
+    ]

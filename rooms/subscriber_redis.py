@@ -1,0 +1,173 @@
+"""
+One Pub/Sub connection that stays: it notices silence, reconnects, subscribes again, and says so.
+
+redis-py's own PubSub reconnects without telling anybody that messages were lost, and a connection
+into a black hole looks alive to it; both matter here, so this reads a plain connection.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from rooms.errors import Unavailable
+
+SILENCE_SECONDS = 5.0  # then we ask with PING; after another such silence the connection is dead
+CONNECT_SECONDS = 5.0  # for a connection and all its subscriptions
+ACK_SECONDS = 5.0  # for one subscription, a reconnect included
+BACKOFF_FIRST_SECONDS = 0.05
+BACKOFF_MAX_SECONDS = 1.0
+NAMES_PER_COMMAND = 512  # resubscribing thousands of topics takes a few commands
+
+log = logging.getLogger(__name__)
+
+
+class Subscriber:
+    """Which names this worker listens to; `on_message(name, payload)` is called in their order."""
+
+    def __init__(
+        self,
+        redis_url: str,
+        on_message: Callable[[bytes, bytes], None],
+        on_reconnect: Callable[[], None],
+    ) -> None:
+        self._pool = ConnectionPool.from_url(
+            redis_url,
+            protocol=2,
+            decode_responses=False,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,
+            socket_connect_timeout=CONNECT_SECONDS,
+        )
+        self._on_message = on_message
+        self._on_reconnect = on_reconnect
+        self._wanted: set[bytes] = set()
+        self._unconfirmed: set[bytes] = set()
+        self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
+        self._connection: Any = None  # redis-py's connections share no public type
+        self._connections = 0  # how many there have been
+        self._resubscribing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="bus subscriber")
+
+    async def close(self) -> None:
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._pool.aclose()
+
+    async def add(self, name: bytes) -> None:
+        """Listen to `name`; returns once the server confirmed it. Raises Unavailable."""
+        if name in self._wanted and name not in self._unconfirmed:
+            return
+        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(name, []).append(confirmed)
+        if name not in self._wanted:
+            self._wanted.add(name)
+            self._unconfirmed.add(name)
+            await self._send("SUBSCRIBE", name)
+        try:
+            await asyncio.wait_for(confirmed, ACK_SECONDS)
+        except TimeoutError:
+            raise Unavailable("The message bus does not answer") from None
+        finally:
+            self._forget_waiter(name, confirmed)
+
+    async def remove(self, name: bytes) -> None:
+        """Stop listening to `name`."""
+        if name in self._wanted:
+            self._wanted.discard(name)
+            self._unconfirmed.discard(name)
+            await self._send("UNSUBSCRIBE", name)
+
+    def _forget_waiter(self, name: bytes, waiter: asyncio.Future[None]) -> None:
+        waiters = self._waiting.get(name, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+        if not waiters:
+            self._waiting.pop(name, None)
+
+    async def _send(self, *command: bytes | str) -> None:
+        """Send on the living connection; without one, the next connection subscribes anyway."""
+        connection = self._connection
+        if connection is None or not connection.is_connected:
+            return
+        try:
+            async with asyncio.timeout(ACK_SECONDS):
+                await connection.send_command(*command, check_health=False)
+        except (RedisError, OSError, TimeoutError) as problem:
+            log.warning("bus subscriber: cannot send: %s", problem)
+            await connection.disconnect(nowait=True)  # the reader notices and connects again
+
+    async def _run(self) -> None:
+        backoff = BACKOFF_FIRST_SECONDS
+        while True:
+            before = self._connections
+            try:
+                await self._connect_and_read()
+            except (RedisError, OSError, TimeoutError) as problem:
+                log.warning("bus subscriber: %s; connecting again", problem)
+            except Exception:
+                log.exception("bus subscriber: connecting again")
+            if self._connections > before:
+                backoff = BACKOFF_FIRST_SECONDS
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, BACKOFF_MAX_SECONDS)
+
+    async def _connect_and_read(self) -> None:
+        connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.connect()
+                names = sorted(self._wanted)
+                self._unconfirmed = set(names)
+                self._resubscribing = self._connections > 0
+                self._connection = connection
+                for start in range(0, len(names), NAMES_PER_COMMAND):
+                    batch = names[start : start + NAMES_PER_COMMAND]
+                    await connection.send_command("SUBSCRIBE", *batch, check_health=False)
+            self._connections += 1
+            self._tell_when_complete()
+            await self._read(connection)
+        finally:
+            self._connection = None
+            await connection.disconnect(nowait=True)
+
+    async def _read(self, connection: Any) -> None:
+        asked = False
+        while True:
+            reply = await connection.read_response(timeout=SILENCE_SECONDS)
+            if reply is None:
+                if asked:
+                    raise TimeoutError("the message bus is silent")
+                asked = True
+                await connection.send_command("PING", check_health=False)
+                continue
+            asked = False
+            kind = reply[0]
+            if kind == b"message":
+                self._on_message(reply[1], reply[2])
+            elif kind == b"subscribe":
+                self._confirm(reply[1])
+
+    def _confirm(self, name: bytes) -> None:
+        self._unconfirmed.discard(name)
+        for waiter in self._waiting.pop(name, []):
+            if not waiter.done():
+                waiter.set_result(None)
+        self._tell_when_complete()
+
+    def _tell_when_complete(self) -> None:
+        if self._resubscribing and not self._unconfirmed:
+            self._resubscribing = False
+            self._on_reconnect()
