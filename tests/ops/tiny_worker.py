@@ -1,0 +1,41 @@
+"""
+A worker with the smallest app: answers every connection with its node, process id and dead holder.
+
+Everything around it (settings, pipes, signals, restarts) is the server's own. A file named
+`silent` in the data directory stops its beats.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable
+
+from liveserver.worker import main
+from liveserver.worker_settings import WorkerSettings
+
+
+async def tiny(
+    settings: WorkerSettings, ready: Callable[[], None], beat: Callable[[], None]
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        words = [settings.node, os.getpid(), settings.dead_holder, ",".join(settings.roles)]
+        writer.write((" ".join(map(str, words)) + "\n").encode())
+        with contextlib.suppress(OSError):
+            await writer.drain()
+        writer.close()
+
+    if settings.listen_fd is not None:
+        listener = socket.socket(fileno=settings.listen_fd)
+        await asyncio.start_server(answer, sock=listener)
+    ready()
+    silent = settings.config.data_dir / "silent"
+    while True:
+        if "orders" in settings.roles and not silent.exists():
+            beat()
+        await asyncio.sleep(0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(main(tiny))
