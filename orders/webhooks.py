@@ -19,14 +19,18 @@ import hmac
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import msgspec
 
 from orders.errors import Invalid, WrongState
 from orders.feed import FeedEvent
 from orders.ids import new_id
-from orders.times import rfc3339, rfc3339_or_none
+from orders.times import rfc3339
+from orders.webhooks_shapes import Answer, DeliveryRow, DeliveryState, EndpointRow, EndpointState
+from orders.webhooks_shapes import Delivery as Delivery  # what merchants see, for the doors
+from orders.webhooks_shapes import Endpoint as Endpoint
+from orders.webhooks_shapes import EndpointWithSecret as EndpointWithSecret
+from orders.webhooks_shapes import Health as Health
 
 EVENT_TYPES = (
     "order.reserved", "order.paid", "order.expired", "order.cancelled", "order.shipped",
@@ -58,10 +62,6 @@ URL_MAX = 2_000  # characters; longer ones are cut by proxies
 ENDPOINTS_MAX = 20  # per merchant: every event is stored once for each
 REPLAY_MAX_MS = 30 * DAY  # how far back a replay reaches, and how long deliveries are kept
 
-EndpointState = Literal["active", "disabled"]
-DisabledReason = Literal["merchant", "gone", "failing"]
-DeliveryState = Literal["pending", "delivered", "failed"]
-
 #: The edges of a delivery's life as data: (from, what happened) -> to.
 TRANSITIONS: dict[tuple[DeliveryState, str], DeliveryState] = {
     ("pending", "accepted"): "delivered",
@@ -72,113 +72,6 @@ TRANSITIONS: dict[tuple[DeliveryState, str], DeliveryState] = {
     ("delivered", "redeliver"): "pending",
     ("failed", "redeliver"): "pending",
 }
-
-
-# What merchants see ------------------------------------------------------------------------------
-
-
-class Endpoint(msgspec.Struct, kw_only=True):
-    """A webhook endpoint as its merchant sees it."""
-
-    id: str
-    merchant: str
-    url: str
-    events: list[str]  # empty: all
-    state: EndpointState
-    disabled_reason: DisabledReason | None
-    failing_since: str | None  # nothing got through since then
-    replaying: bool
-    created_at: str
-
-
-class EndpointWithSecret(Endpoint, kw_only=True):
-    """The answer to creating an endpoint and to rotating its secret; the only time it is shown."""
-
-    secret: str
-
-
-class Delivery(msgspec.Struct, kw_only=True):
-    """One event on its way to one endpoint, as the merchant sees it."""
-
-    id: str
-    endpoint: str
-    event_id: str  # the `webhook-id` header
-    type: str
-    state: DeliveryState
-    attempts: int
-    next_attempt_at: str | None
-    created_at: str
-    delivered_at: str | None
-    last_attempt_at: str | None
-    last_status: int | None
-    last_error: str | None
-    last_response: str | None
-    duration_ms: int | None
-
-
-# What the server keeps ---------------------------------------------------------------------------
-
-
-class EndpointRow(msgspec.Struct, kw_only=True):
-    """An endpoint as stored. Times in milliseconds."""
-
-    id: str
-    merchant: str
-    url: str
-    events: list[str]
-    state: EndpointState
-    disabled_reason: DisabledReason | None = None
-    secret: str
-    old_secret: str | None = None
-    old_secret_until: int = 0
-    failures: int = 0  # in a row
-    failing_since: int | None = None
-    paused_until: int = 0
-    replay_after: int | None = None  # feed number that the running replay has reached
-    replay_until: int | None = None
-    created_at: int
-
-
-class DeliveryRow(msgspec.Struct, kw_only=True):
-    """A delivery as stored. `due_at` of a claimed one is the end of the claim."""
-
-    id: str
-    endpoint: str
-    merchant: str
-    event_id: str
-    type: str
-    body: bytes
-    state: DeliveryState = "pending"
-    attempts: int = 0  # since it was queued last
-    due_at: int
-    claim: str | None = None
-    created_at: int
-    delivered_at: int | None = None
-    last_attempt_at: int | None = None
-    last_status: int | None = None
-    last_error: str | None = None
-    last_response: str | None = None
-    duration_ms: int | None = None
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt brought: a status, or an error in words."""
-
-    status: int | None = None
-    error: str | None = None
-    response: str = ""
-    retry_after: str | None = None
-    duration_ms: int = 0
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of an endpoint that attempts change."""
-
-    state: EndpointState = "active"
-    disabled_reason: DisabledReason | None = None
-    failures: int = 0
-    failing_since: int | None = None
-    paused_until: int = 0
 
 
 # Signing -----------------------------------------------------------------------------------------
@@ -403,6 +296,18 @@ def nudged(row: EndpointRow) -> EndpointRow:
     return msgspec.structs.replace(row, failures=0, paused_until=0)
 
 
+def asked(row: EndpointRow) -> EndpointRow:
+    """
+    The endpoint without its pause, since its merchant wants something sent now.
+
+    Raises:
+        WrongState: It is disabled, so nothing would be sent.
+    """
+    if row.state != "active":
+        raise WrongState("the endpoint is disabled; enable it first")
+    return nudged(row)
+
+
 def rotated(row: EndpointRow, secret: str, now: int) -> EndpointRow:
     """The endpoint with a new secret; the one before signs as well for a while."""
     return msgspec.structs.replace(
@@ -412,52 +317,10 @@ def rotated(row: EndpointRow, secret: str, now: int) -> EndpointRow:
 
 def replaying(row: EndpointRow, after: int, until: int) -> EndpointRow:
     """The endpoint with a replay of the feed's events in (after, until] before it."""
-    if row.state != "active":
-        raise WrongState("the endpoint is disabled; enable it first")
-    return msgspec.structs.replace(nudged(row), replay_after=after, replay_until=until)
+    return msgspec.structs.replace(asked(row), replay_after=after, replay_until=until)
 
 
-# Shapes and times --------------------------------------------------------------------------------
-
-
-def endpoint_shape(row: EndpointRow) -> Endpoint:
-    """What the merchant sees of an endpoint: no secret, no counters."""
-    return Endpoint(
-        id=row.id,
-        merchant=row.merchant,
-        url=row.url,
-        events=row.events,
-        state=row.state,
-        disabled_reason=row.disabled_reason,
-        failing_since=rfc3339_or_none(row.failing_since),
-        replaying=row.replay_after is not None,
-        created_at=rfc3339(row.created_at),
-    )
-
-
-def with_secret(row: EndpointRow) -> EndpointWithSecret:
-    """The endpoint with its secret, for the one answer that shows it."""
-    return EndpointWithSecret(**msgspec.structs.asdict(endpoint_shape(row)), secret=row.secret)
-
-
-def delivery_shape(row: DeliveryRow) -> Delivery:
-    """What the merchant sees of a delivery."""
-    return Delivery(
-        id=row.id,
-        endpoint=row.endpoint,
-        event_id=row.event_id,
-        type=row.type,
-        state=row.state,
-        attempts=row.attempts,
-        next_attempt_at=rfc3339(row.due_at) if row.state == "pending" else None,
-        created_at=rfc3339(row.created_at),
-        delivered_at=rfc3339_or_none(row.delivered_at),
-        last_attempt_at=rfc3339_or_none(row.last_attempt_at),
-        last_status=row.last_status,
-        last_error=row.last_error,
-        last_response=row.last_response,
-        duration_ms=row.duration_ms,
-    )
+# Times -------------------------------------------------------------------------------------------
 
 
 def parse_time(text: str) -> int:

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from orders.addresses import Policy, refusal
-from orders.webhooks import Answer
+from orders.webhooks_shapes import Answer
 
 CONNECT_SECONDS = 3.0
 TOTAL_SECONDS = 10.0  # name, connection, TLS, request and answer together
@@ -137,6 +137,8 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"the host name cannot be resolved: {error.os_error}"[:500]
     if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, ConnectionRefusedError):
+            return "the connection was refused"
         return (str(error.os_error) or "cannot connect")[:500]
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return f"no connection within {CONNECT_SECONDS:g} s"

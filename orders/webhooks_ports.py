@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from orders.webhooks import Answer, DeliveryRow, EndpointRow
+from orders.webhooks_shapes import Answer, DeliveryRow, EndpointRow
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -53,6 +53,9 @@ class Store(Protocol):
         limit: int,
     ) -> list[DeliveryRow]:  # fmt: skip
         """Newest first, with an id below `before`."""
+
+    async def delivery(self, merchant: str, delivery: str) -> DeliveryRow | None:
+        """One delivery of this merchant."""
 
     async def change_delivery(
         self, merchant: str, delivery: str, change: Callable[[DeliveryRow], DeliveryRow]

@@ -23,15 +23,18 @@ from orders import webhooks as rules
 from orders.addresses import Policy
 from orders.errors import Invalid, NotFound, Refusal, WrongState
 from orders.feed import Feed, FeedEvent
-from orders.webhooks import (
+from orders.webhooks_ports import Finished, Sender, Store
+from orders.webhooks_shapes import (
     Delivery,
     DeliveryRow,
     Endpoint,
     EndpointRow,
     EndpointState,
     EndpointWithSecret,
+    delivery_shape,
+    endpoint_shape,
+    with_secret,
 )
-from orders.webhooks_ports import Finished, Sender, Store
 from orders.webhooks_url import check_url
 
 log = logging.getLogger(__name__)
@@ -112,15 +115,15 @@ class Webhooks:
             raise WrongState(
                 f"a shop has at most {rules.ENDPOINTS_MAX} endpoints; delete one first"
             )
-        return rules.with_secret(row)
+        return with_secret(row)
 
     async def endpoints(self, merchant: str) -> list[Endpoint]:
         """All endpoints of a merchant, oldest first; there are at most `ENDPOINTS_MAX`."""
-        return [rules.endpoint_shape(row) for row in await self._store.endpoints(merchant)]
+        return [endpoint_shape(row) for row in await self._store.endpoints(merchant)]
 
     async def endpoint(self, merchant: str, endpoint: str) -> Endpoint:
         """One endpoint."""
-        return rules.endpoint_shape(await self._endpoint(merchant, endpoint))
+        return endpoint_shape(await self._endpoint(merchant, endpoint))
 
     async def edit(
         self,
@@ -152,20 +155,17 @@ class Webhooks:
         )
         if row is None:
             raise NotFound("no such webhook endpoint")
-        return rules.with_secret(row)
+        return with_secret(row)
 
     async def test(self, merchant: str, endpoint: str) -> Delivery:
         """Queue a `webhook.test` event, which every endpoint gets whatever its filter says."""
-        row = await self._endpoint(merchant, endpoint)
-        if row.state != "active":
-            raise WrongState("the endpoint is disabled; enable it first")
-        now = self._now()
+        await self._change(merchant, endpoint, rules.asked)
+        row, now = await self._endpoint(merchant, endpoint), self._now()
         data = msgspec.json.encode({"endpoint": {"id": row.id, "url": row.url}})
         delivery = self._delivery(row, self._new_id("evt"), rules.TEST_TYPE, now, data)
         await self._store.add_delivery(delivery)
-        await self._change(merchant, endpoint, rules.nudged)
         self.wake()
-        return rules.delivery_shape(delivery)
+        return delivery_shape(delivery)
 
     async def deliveries(
         self,
@@ -184,19 +184,21 @@ class Webhooks:
             merchant, endpoint=endpoint, state=state, before=cursor, limit=limit + 1
         )
         following = rows[limit - 1].id if len(rows) > limit else None
-        return [rules.delivery_shape(row) for row in rows[:limit]], following
+        return [delivery_shape(row) for row in rows[:limit]], following
 
     async def redeliver(self, merchant: str, delivery: str) -> Delivery:
         """Send one delivery again from the start, with the same id and bytes."""
-        now = self._now()
+        known, now = await self._store.delivery(merchant, delivery), self._now()
+        if known is None:
+            raise NotFound("no such delivery")
+        await self._change(merchant, known.endpoint, rules.asked)
         row = await self._store.change_delivery(
             merchant, delivery, lambda row: rules.requeue(row, now)
         )
         if row is None:
             raise NotFound("no such delivery")
-        await self._change(merchant, row.endpoint, rules.nudged)
         self.wake()
-        return rules.delivery_shape(row)
+        return delivery_shape(row)
 
     async def replay(self, merchant: str, endpoint: str, since: str) -> Endpoint:
         """
@@ -435,7 +437,7 @@ class Webhooks:
         if row is None:
             raise NotFound("no such webhook endpoint")
         self.wake()
-        return rules.endpoint_shape(row)
+        return endpoint_shape(row)
 
     def _new_secret(self) -> str:
         return rules.make_secret(self._random_bytes(rules.SECRET_BYTES))

@@ -17,8 +17,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from orders.errors import Unavailable
-from orders.webhooks import DeliveryRow, EndpointRow, Health, health_after
+from orders.webhooks import health_after
 from orders.webhooks_ports import Finished
+from orders.webhooks_shapes import DeliveryRow, EndpointRow, Health
 
 NAMING = {
     "ix": "ix_%(column_0_N_label)s",
@@ -170,6 +171,14 @@ class SqlWebhooks:
         query = query.order_by(delivery.c.id.desc()).limit(limit)
         async with _transaction(self._read_engine) as sql:
             return [DeliveryRow(**row._mapping) for row in await sql.execute(query)]
+
+    async def delivery(self, merchant: str, delivery_id: str) -> DeliveryRow | None:
+        query = delivery.select().where(
+            delivery.c.id == delivery_id, delivery.c.merchant == merchant
+        )
+        async with _transaction(self._read_engine) as sql:
+            row = (await sql.execute(query)).one_or_none()
+            return None if row is None else DeliveryRow(**row._mapping)
 
     async def change_delivery(
         self, merchant: str, delivery_id: str, change: Callable[[DeliveryRow], DeliveryRow]

@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 from orders import webhooks as rules
 from orders.addresses import Policy
 from orders.errors import Invalid, NotFound, WrongState
+from orders.times import rfc3339
 from orders.webhooks_http import HttpSender
 from orders.webhooks_sql import SqlWebhooks
 from tests.webhooks.parts import (
@@ -398,6 +399,9 @@ async def test_redelivery_repeats_id_and_bytes(
     assert (first["webhook-id"], body) == (second["webhook-id"], again)
     with pytest.raises(NotFound):
         await webhooks.redeliver("another", delivery.id)
+    await webhooks.edit("shop", delivery.endpoint, state="disabled")
+    with pytest.raises(WrongState):
+        await webhooks.redeliver("shop", delivery.id)
 
 
 async def test_replay_sends_everything_since_then(
@@ -416,7 +420,7 @@ async def test_replay_sends_everything_since_then(
     await settle(webhooks)
     assert len(receiver.requests) == 1, "an endpoint starts with what comes after it"
 
-    since = rules.rfc3339(START + 20 * rules.MINUTE)
+    since = rfc3339(START + 20 * rules.MINUTE)
     assert (await webhooks.replay("shop", made.id, since)).replaying
     with patch("orders.webhooks_service.FEED_BATCH", 7):
         await settle(webhooks)
