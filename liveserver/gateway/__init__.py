@@ -1,0 +1,1 @@
+"""The viewer socket: WebSocket connections that speak the Centrifuge client protocol."""

@@ -1,0 +1,379 @@
+"""
+What each command of the protocol does.
+
+`start` answers at once and returns None, or returns what still has to be awaited. Nothing is
+answered out of order, and a subscriber enters its channel in the step that answers it.
+"""
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
+
+from liveserver.gateway import codes
+from liveserver.gateway.options import CHANNELS
+from liveserver.gateway.rights import Rights
+from liveserver.gateway.session import Session, Subscription, Waiting
+from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired
+from rooms import protocol
+from rooms.bus import Position
+from rooms.channels import Rules, personal, room_of, topic_of
+from rooms.hub import Entered
+from rooms.protocol import FLAG_REJECT_UNRECOVERED, Command, Reply
+
+if TYPE_CHECKING:
+    from liveserver.gateway.gateway import Gateway
+
+
+class Commands:
+    """The commands of all connections of a gateway."""
+
+    def __init__(self, gateway: "Gateway", rights: Rights) -> None:
+        self._gateway = gateway
+        self._rights = rights
+        self._handlers: dict[type, Callable[..., Waiting | None]] = {
+            protocol.Subscribe: self._subscribe,
+            protocol.Publish: self._publish,
+            protocol.HistoryRequest: self._history,
+            protocol.Rpc: self._rpc,
+            protocol.Send: self._send,
+            protocol.Refresh: self._refresh,
+            protocol.SubRefresh: self._sub_refresh,
+        }
+
+    def start(self, session: Session, command: Command) -> Waiting | None:
+        """Do a command, or begin it. Raises what `Session` turns into an error or a close."""
+        request = command.request
+        if isinstance(request, protocol.Connect):
+            return self._connect(session, command.id, request)
+        if not session.connected:
+            raise codes.Hangup(codes.BAD_REQUEST)
+        if isinstance(request, protocol.ChannelOnly):
+            return self._about_channel(session, command, request.channel)
+        handler = self._handlers.get(type(request))
+        if handler is None:
+            raise codes.Fail(codes.NOT_AVAILABLE if request else codes.BAD_COMMAND)
+        return handler(session, command.id, request)
+
+    def _about_channel(self, session: Session, command: Command, channel: str) -> Waiting | None:
+        if command.unsubscribe is not None:
+            return self._unsubscribe(session, command.id, channel)
+        if command.presence is not None:
+            return self._presence(session, command.id, channel)
+        return self._presence_stats(session, command.id, channel)
+
+    # --- connect -----------------------------------------------------------------------------
+
+    def _connect(self, session: Session, id: int, request: protocol.Connect) -> Waiting | None:
+        session.begin()
+        session.who = session.identify(request.token)
+        if not (session.user and self._gateway.options.personal_channel):
+            self._connected(session, id, {})
+            return None
+        channel = personal(session.user)
+        rules = self._gateway.options.namespaces.rules_of(channel)
+        if rules is None:
+            self._connected(session, id, {})
+            return None
+        return self._connect_with(session, id, channel, rules, request.subs.get(channel))
+
+    async def _connect_with(
+        self,
+        session: Session,
+        id: int,
+        channel: str,
+        rules: Rules,
+        recovery: protocol.Recovery | None,
+    ) -> None:
+        """Connect with the server-side subscription to the user's own channel."""
+        since = None
+        if recovery and recovery.recover and rules.recovery:
+            since = Position(recovery.epoch, recovery.offset)
+        subscription = Subscription(
+            channel, topic_of(channel), rules, session.client_info(), server_side=True
+        )
+
+        def admit(entered: Entered) -> bool:
+            result = _result(entered, since, positioned=rules.recovery)
+            self._connected(session, id, {channel: result})
+            return True
+
+        await self._enter(session, subscription, since, admit)
+
+    def _connected(
+        self, session: Session, id: int, subs: dict[str, protocol.SubscribeResult]
+    ) -> None:
+        options = self._gateway.options
+        expires_at = session.identity.expires_at if session.identity else None
+        expires = session.who.renews and expires_at is not None
+        session.connected = True
+        session.reply(
+            Reply(
+                id=id,
+                connect=protocol.ConnectResult(
+                    client=session.client,
+                    version=options.version,
+                    expires=expires,
+                    ttl=session.ttl(expires_at) if expires and expires_at is not None else 0,
+                    subs=subs,
+                    ping=max(1, int(options.ping_seconds)),
+                    pong=True,
+                    time=self._gateway.now(),
+                ),
+            )
+        )
+        spread = random.uniform(0.5, 1.0)  # so that a crowd's pings do not come all at once
+        session.connection.start_pings(options.ping_seconds * spread)
+
+    # --- subscribe and unsubscribe -----------------------------------------------------------
+
+    def _subscribe(self, session: Session, id: int, request: protocol.Subscribe) -> Waiting:
+        channel = request.channel
+        rules = self._rights.rules(channel)
+        if channel in session.subscriptions:
+            raise codes.Fail(codes.ALREADY_SUBSCRIBED)
+        if len(session.subscriptions) >= CHANNELS:
+            raise codes.Fail(codes.LIMIT_EXCEEDED)
+        if request.type or request.tf not in (b"", b"null"):
+            raise codes.Fail(codes.BAD_COMMAND)
+        claims = self._rights.subscribe(session.identity, channel, rules, request.token)
+        return self._subscribe_with(session, id, request, rules, claims)
+
+    async def _subscribe_with(
+        self,
+        session: Session,
+        id: int,
+        request: protocol.Subscribe,
+        rules: Rules,
+        claims: SubscriptionClaims | None,
+    ) -> None:
+        await self._check_room(request.channel)
+        since = None
+        positioned = rules.recovery or (
+            rules.has_history and (request.positioned or request.recoverable or request.recover)
+        )
+        if request.recover and positioned:
+            since = Position(request.epoch, request.offset)
+        expires_at = claims.exp if claims else None
+        subscription = Subscription(
+            request.channel,
+            topic_of(request.channel),
+            rules,
+            session.client_info(bytes(claims.info) if claims else b""),
+            expires_at=expires_at,
+        )
+        must_recover = bool(request.flag & FLAG_REJECT_UNRECOVERED)
+        refused = False
+
+        def admit(entered: Entered) -> bool:
+            nonlocal refused
+            refused = since is not None and must_recover and not entered.recovered
+            if not refused:
+                ttl = None if expires_at is None else session.ttl(expires_at)
+                result = _result(entered, since, positioned=positioned, ttl=ttl)
+                session.reply(Reply(id=id, subscribe=result))
+            return not refused
+
+        await self._enter(session, subscription, since, admit)
+        if refused:
+            raise codes.Fail(codes.UNRECOVERABLE)
+
+    async def _check_room(self, channel: str) -> None:
+        """A room that does not exist has no channels. Whoever is watched here does exist."""
+        room = room_of(channel)
+        if room is not None and not self._gateway.hub.hub.viewers_of(room, channel):
+            await self._gateway.rooms.get(room)
+
+    async def _enter(
+        self,
+        session: Session,
+        subscription: Subscription,
+        since: Position | None,
+        admit: Callable[[Entered], bool],
+    ) -> None:
+        """Presence first, then answer and entry in one step, then tell the others."""
+        channel, rules = subscription.channel, subscription.rules
+        presence = self._gateway.presence
+        if rules.presence:
+            await presence.enter(channel, session.client, subscription.info)
+
+        def answer(entered: Entered) -> bool:
+            if session.ended or not admit(entered):
+                return False
+            session.subscriptions[channel] = subscription
+            session.flush()
+            return not session.ended
+
+        try:
+            await self._gateway.hub.subscribe(
+                session.connection,
+                subscription.topic,
+                channel,
+                tracked=rules.has_history,
+                droppable=rules.lane == "droppable",
+                since=since,
+                recovery_max=rules.recovery_max,
+                admit=answer,
+            )
+        finally:
+            if channel not in session.subscriptions:
+                presence.leave_later(
+                    channel, session.client, b"", present=rules.presence, told=False
+                )
+        if rules.join_leave and channel in session.subscriptions:
+            await presence.announce(channel, subscription.info, join=True)
+
+    def _unsubscribe(self, session: Session, id: int, channel: str) -> Waiting | None:
+        subscription = session.subscriptions.get(channel)
+        answer = Reply(id=id, unsubscribe=protocol.Empty())
+        if subscription is not None and (
+            subscription.rules.presence or subscription.rules.join_leave
+        ):
+            return self._unsubscribe_told(session, subscription, answer)
+        if subscription is not None:
+            session.drop(subscription)
+        session.reply(answer)
+        return None
+
+    async def _unsubscribe_told(
+        self, session: Session, subscription: Subscription, answer: Reply
+    ) -> None:
+        channel, rules = subscription.channel, subscription.rules
+        del session.subscriptions[channel]
+        self._gateway.hub.unsubscribe(session.connection, subscription.topic, channel)
+        await self._gateway.presence.leave(
+            channel,
+            session.client,
+            subscription.info,
+            present=rules.presence,
+            told=rules.join_leave,
+        )
+        session.reply(answer)
+
+    # --- publish, history, presence ----------------------------------------------------------
+
+    def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting:
+        channel = request.channel
+        rules = self._rights.rules(channel)
+        if not request.data:
+            raise codes.Fail(codes.BAD_COMMAND)
+        subscribed = channel in session.subscriptions
+        self._rights.publish(session.identity, channel, rules, subscribed=subscribed)
+        return self._publish_to(session, id, channel, rules, bytes(request.data))
+
+    async def _publish_to(
+        self, session: Session, id: int, channel: str, rules: Rules, data: bytes
+    ) -> None:
+        subscription = session.subscriptions.get(channel)
+        info = subscription.info if subscription else session.client_info()
+        await self._gateway.speech.publish(session, channel, rules, info, data)
+        session.reply(Reply(id=id, publish=protocol.Empty()))
+
+    def _history(self, session: Session, id: int, request: protocol.HistoryRequest) -> Waiting:
+        channel = request.channel
+        rules = self._rights.rules(channel)
+        subscribed = channel in session.subscriptions
+        self._rights.ask_history(session.identity, channel, rules, subscribed=subscribed)
+        return self._history_of(session, id, request, rules)
+
+    async def _history_of(
+        self, session: Session, id: int, request: protocol.HistoryRequest, rules: Rules
+    ) -> None:
+        since = Position(request.since.epoch, request.since.offset) if request.since else None
+        most = rules.recovery_max
+        read = await self._gateway.hub.bus.history(
+            topic_of(request.channel),
+            request.channel,
+            since=since,
+            limit=min(request.limit, most) if request.limit >= 0 else most,
+            reverse=request.reverse,
+        )
+        if since is not None and since.epoch not in ("", read.position.epoch):
+            raise codes.Fail(codes.UNRECOVERABLE)
+        result = protocol.HistoryResult(
+            protocol.publications(read.publications), read.position.epoch, read.position.offset
+        )
+        session.reply(Reply(id=id, history=result))
+
+    def _presence(self, session: Session, id: int, channel: str) -> Waiting:
+        rules = self._rights.rules(channel)
+        subscribed = channel in session.subscriptions
+        self._rights.ask_presence(session.identity, channel, rules, subscribed=subscribed)
+        return self._presence_of(session, id, channel)
+
+    async def _presence_of(self, session: Session, id: int, channel: str) -> None:
+        infos = await self._gateway.presence.infos(channel)
+        result = {client: Raw(info) for client, info in infos.items()}
+        session.reply(Reply(id=id, presence=protocol.PresenceResult(result)))
+
+    def _presence_stats(self, session: Session, id: int, channel: str) -> Waiting:
+        rules = self._rights.rules(channel)
+        subscribed = channel in session.subscriptions
+        self._rights.ask_presence(
+            session.identity, channel, rules, subscribed=subscribed, numbers_only=True
+        )
+        return self._presence_stats_of(session, id, channel)
+
+    async def _presence_stats_of(self, session: Session, id: int, channel: str) -> None:
+        stats = await self._gateway.speech.presence_stats(channel)
+        session.reply(Reply(id=id, presence_stats=stats))
+
+    # --- rpc, send, tokens -------------------------------------------------------------------
+
+    def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting:
+        if not request.method:
+            raise codes.Fail(codes.BAD_COMMAND)
+        return self._call(session, id, request.method, bytes(request.data))
+
+    async def _call(self, session: Session, id: int, method: str, data: bytes) -> None:
+        answer = await self._gateway.speech.call(session.identity, method, data)
+        session.reply(Reply(id=id, rpc=protocol.RpcResult(Raw(protocol.one_line(answer)))))
+
+    def _send(self, session: Session, id: int, request: protocol.Send) -> None:
+        """A message that wants no answer; nothing here listens to any."""
+
+    def _refresh(self, session: Session, id: int, request: protocol.Refresh) -> None:
+        if not request.token:
+            raise codes.Hangup(codes.BAD_REQUEST)
+        try:
+            identity = self._gateway.tokens.verify(request.token)
+        except TokenExpired:
+            raise codes.Hangup(codes.EXPIRED) from None
+        except TokenError:
+            raise codes.Hangup(codes.INVALID_TOKEN) from None
+        if identity.user != session.user:
+            raise codes.Hangup(codes.INVALID_TOKEN)
+        session.who = session.who._replace(identity=identity)
+        result = protocol.RefreshResult(
+            client=session.client, version=self._gateway.options.version
+        )
+        if identity.expires_at is not None:
+            result.expires, result.ttl = True, session.ttl(identity.expires_at)
+        session.reply(Reply(id=id, refresh=result))
+
+    def _sub_refresh(self, session: Session, id: int, request: protocol.SubRefresh) -> None:
+        claims = self._rights.read_token(request.token)
+        channel = request.channel or claims.channel  # one SDK leaves the channel to the token
+        if claims.sub != session.user or claims.channel != channel:
+            raise codes.Hangup(codes.INVALID_TOKEN)
+        subscription = session.subscriptions.get(channel)
+        if subscription is None:
+            raise codes.Fail(codes.DENIED)
+        subscription.expires_at = claims.exp
+        result = protocol.SubRefreshResult()
+        if claims.exp is not None:
+            result.expires, result.ttl = True, session.ttl(claims.exp)
+        session.reply(Reply(id=id, sub_refresh=result))
+
+
+def _result(
+    entered: Entered, since: Position | None, *, positioned: bool, ttl: int | None = None
+) -> protocol.SubscribeResult:
+    return protocol.subscribed(
+        entered.position if positioned else None,
+        requested=since,
+        recovered=entered.recovered,
+        missed=entered.missed,
+        ttl=ttl,
+    )

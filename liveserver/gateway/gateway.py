@@ -1,0 +1,165 @@
+"""
+The viewer socket of one worker: all its connections, what they share, and their end.
+
+`run` is one coroutine for everything that goes on by itself: the timing wheel, the gap check,
+presence, the count of viewers. What fails there is logged and begins again.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from liveserver.gateway import codes
+from liveserver.gateway.commands import Commands
+from liveserver.gateway.connection import Connection
+from liveserver.gateway.options import PATH, GatewayOptions
+from liveserver.gateway.presence import Presence
+from liveserver.gateway.rights import Rights
+from liveserver.gateway.session import Session
+from liveserver.gateway.speech import Speech
+from liveserver.gateway.wheel import Wheel
+from liveserver.tokens import Tokens
+from rooms.hub_service import HubService
+
+if TYPE_CHECKING:
+    from rooms.service import RoomService
+
+    from liveserver.rpc import Rpc
+
+RESTART_SECONDS = 1.0  # between the failure of a background part and its next beginning
+COUNT_SECONDS = 1.0  # between two counts of the viewers of each room
+CLOSES_AT_ONCE = 100  # of a drain: one slice, so that the others are still served in between
+DRAIN_SECONDS = 4.0  # for closing everyone; a stop of the whole server takes 10 s at most
+
+log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Everything about viewers' connections that one worker holds."""
+
+    path = PATH
+
+    def __init__(
+        self,
+        hub: HubService,
+        rooms: "RoomService",
+        rpc: "Rpc",
+        tokens: Tokens,
+        options: GatewayOptions,
+        *,
+        now: Callable[[], int],
+    ) -> None:
+        """`now` is the wall clock in milliseconds."""
+        self.hub = hub
+        self.rooms = rooms
+        self.tokens = tokens
+        self.options = options
+        self.now = now
+        self.connections: set[Connection] = set()
+        self.closes: Counter[int] = Counter()  # for the metrics: how often with which code
+        self.wheel = Wheel(options.step_seconds)
+        self.presence = Presence(hub.bus)
+        self.speech = Speech(rooms, rpc, self.presence)
+        self.commands = Commands(self, Rights(options, tokens))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._counted: dict[str, int] = {}  # room -> viewers here, as last noted
+        self._draining = False
+        self._all_gone = asyncio.Event()
+
+    def protocol_factory(self) -> Connection:
+        """A protocol for one socket, whose first bytes are the head of an upgrade request."""
+        return Connection(self)
+
+    # --- what goes on by itself ----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run everything until cancelled."""
+        parts: dict[str, Callable[[], Awaitable[None]]] = {
+            "timing wheel": self.wheel.run,
+            "gap check": self.hub.run,
+            "presence errands": self.presence.run_errands,
+            "presence refresh": self.presence.run_refresh,
+            "viewer count": self._count,
+        }
+        async with asyncio.TaskGroup() as group:
+            for name, part in parts.items():
+                group.create_task(_forever(name, part))
+
+    async def _count(self) -> None:
+        while True:
+            self._note_online()
+            await asyncio.sleep(COUNT_SECONDS)
+
+    def _note_online(self) -> None:
+        """Tell the rooms how many watch on this worker, where that has changed."""
+        hub = self.hub.hub
+        watched = {room: hub.viewers_of(room, f"room:{room}") for room in hub.topics}
+        for room in {*watched, *self._counted}:
+            count = watched.get(room, 0)
+            if count != self._counted.get(room, 0):
+                self.rooms.note_online(room, count)
+        self._counted = {room: count for room, count in watched.items() if count}
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the rest of a command. Bounded: one at a time for each connection."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def count_close(self, close: codes.Close) -> None:
+        self.closes[close.code] += 1
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def idle(self, session: Session) -> None:
+        """A session has answered all it was asked; during a drain it is closed now."""
+        if self._draining:
+            session.connection.close(codes.SHUTDOWN)
+
+    def gone(self, connection: Connection) -> None:
+        """The socket is closed."""
+        self.connections.discard(connection)
+        if self._draining and not self.connections:
+            self._all_gone.set()
+
+    async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+        """
+        Close everyone with 3001, spread over the first half of `seconds`, and wait for the rest.
+
+        Commands that are being worked on are answered first. Whoever is still there at the end is
+        cut off. The listener must have stopped accepting.
+        """
+        loop = asyncio.get_running_loop()
+        begin, everyone = loop.time(), list(self.connections)
+        self._draining = True
+        if not everyone:
+            self._all_gone.set()
+        slices = range(0, len(everyone), CLOSES_AT_ONCE)
+        for number, start in enumerate(slices, 1):
+            for connection in everyone[start : start + CLOSES_AT_ONCE]:
+                if not connection.session.busy:
+                    connection.close(codes.SHUTDOWN)
+            pause = begin + seconds / 2 * number / len(slices) - loop.time()
+            await asyncio.sleep(max(0.0, pause) if len(slices) > 1 else 0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(begin + seconds):
+                await self._all_gone.wait()
+        for connection in list(self.connections):
+            connection.failed()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.presence.finish_errands(max(0.0, begin + seconds - loop.time()))
+
+
+async def _forever(name: str, part: Callable[[], Awaitable[None]]) -> NoReturn:
+    """A part that fails is told in the log and begins again; it never just stops."""
+    while True:
+        try:
+            await part()
+        except Exception:
+            log.exception("the %s failed and begins again", name)
+        await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,102 @@
+"""
+Who may open a viewer socket, and with which cookie.
+
+Browsers let any page open a WebSocket to us and send our cookie along, so the Origin header
+decides: our own origin and listed ones may connect, a foreign one may not; a missing one (a
+program) may connect with a token. The session cookie counts only with our own Origin.
+"""
+
+from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request
+
+from liveserver.addresses import forwarded_origin
+from liveserver.gateway.options import GatewayOptions
+from liveserver.tokens import COOKIE
+
+SUBPROTOCOL = "centrifuge-json"
+SUBPROTOCOL_HEADER = "Sec-WebSocket-Protocol"
+PROTOBUF = "protobuf"
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class Refusal(NamedTuple):
+    """An HTTP answer instead of the upgrade."""
+
+    status: int
+    text: str
+
+
+class Visitor(NamedTuple):
+    """What the handshake tells about a client."""
+
+    cookie: str  # the session cookie, "" when absent or when it does not count
+
+
+def visit(
+    request: Request, peer: str | None, *, tls: bool, options: GatewayOptions
+) -> Visitor | Refusal:
+    """Judge one upgrade request. Removes an empty subprotocol header, which one SDK sends."""
+    headers = request.headers
+    if not any(value.strip() for value in headers.get_all(SUBPROTOCOL_HEADER)):
+        del headers[SUBPROTOCOL_HEADER]
+    if _wants_protobuf(request):
+        return Refusal(400, "This server speaks the JSON variant of the protocol.\n")
+    origins = headers.get_all("Origin")
+    if len(origins) > 1:
+        return Refusal(400, "More than one Origin.\n")
+    if not origins:
+        return Visitor(cookie="")
+    origin = plain_origin(origins[0])
+    if origin in _own_origins(headers, peer, tls, options):
+        return Visitor(cookie=_cookie(headers))
+    if origin in map(plain_origin, options.allowed_origins):
+        return Visitor(cookie="")
+    return Refusal(403, "This origin is not allowed to connect.\n")
+
+
+def plain_origin(origin: str) -> str:
+    """Lower case, without path and default port, so that equal origins are equal text."""
+    origin = origin.strip().lower()
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return origin  # no URL: equal to no origin of ours
+    if not parts.scheme or not parts.netloc:
+        return origin
+    return f"{parts.scheme}://{parts.netloc.removesuffix(DEFAULT_PORTS.get(parts.scheme, ' '))}"
+
+
+def _own_origins(
+    headers: Headers, peer: str | None, tls: bool, options: GatewayOptions
+) -> set[str]:
+    hosts = headers.get_all("Host")
+    own = forwarded_origin(
+        peer,
+        headers.raw_items(),
+        options.trusted_proxies,
+        scheme="https" if tls else "http",
+        host=hosts[0] if len(hosts) == 1 else "",
+    )
+    return {plain_origin(url) for url in (own, options.public_url) if url}
+
+
+def _wants_protobuf(request: Request) -> bool:
+    offered = ",".join(request.headers.get_all(SUBPROTOCOL_HEADER))
+    names = [name.strip() for name in offered.split(",")]
+    if f"centrifuge-{PROTOBUF}" in names and SUBPROTOCOL not in names:
+        return True
+    query = parse_qs(request.path.partition("?")[2], max_num_fields=64)
+    return PROTOBUF in (*query.get("format", ()), *query.get("cf_protocol", ()))
+
+
+def _cookie(headers: Headers) -> str:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load("; ".join(headers.get_all("Cookie")))
+    except CookieError:
+        return ""
+    return jar[COOKIE].value if COOKIE in jar else ""

@@ -1,0 +1,39 @@
+"""Values of the settings that the viewer socket needs, and its bounds."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from rooms.channels import Namespaces
+
+PATH = "/connection/websocket"
+
+MESSAGE_BYTES = 64 * 1024  # of one message in; more closes with 1009, as in Centrifugo
+QUEUE_COMMANDS = 256  # waiting in one connection: its first frame may hold 128 subscriptions
+EXCESS_COMMANDS = 256  # refused with 111 in a row; a client that does not listen is closed
+CHANNELS = 128  # subscriptions of one connection, as in Centrifugo
+COMMAND_SECONDS = 20.0  # for one command; longer than every timeout below it
+SOFT_BYTES = 64 * 1024  # waiting in a socket: from here on it loses the droppable lane
+HARD_BYTES = 1024 * 1024  # waiting in a socket: it cannot keep up, close 3008 and let it recover
+CLOSE_SECONDS = 5.0  # for the client's part of the closing handshake, then the socket is cut
+EXPIRED_GRACE_SECONDS = 25.0  # a token that has expired may still be renewed that long
+PRESENCE_TTL_SECONDS = 60  # an entry of a worker that died goes away after that
+PRESENCE_REFRESH_SECONDS = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayOptions:
+    """`[client]` and `[namespaces]` of the settings file, and what the tests make shorter."""
+
+    version: str = "0.1.0"
+    namespaces: Namespaces = field(default_factory=Namespaces)
+    insecure: bool = False
+    personal_channel: bool = True
+    allowed_origins: tuple[str, ...] = ()
+    public_url: str = ""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    ping_seconds: float = 25.0
+    pong_seconds: float = 8.0
+    connect_seconds: float = 10.0  # for the handshake and the connect command
+    head_seconds: float = 10.0  # for a request's head
+    expired_grace_seconds: float = EXPIRED_GRACE_SECONDS
+    step_seconds: float = 1.0  # resolution of all of these

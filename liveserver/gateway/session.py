@@ -1,0 +1,293 @@
+"""
+One client of the protocol: its commands in order, its subscriptions, its token.
+
+A command that can be answered at once is; one that has to wait becomes a short-lived task, and the
+commands behind it wait in a bounded queue, so that replies come in the order of the commands.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from liveserver.gateway import codes
+from liveserver.gateway.options import COMMAND_SECONDS, EXCESS_COMMANDS, QUEUE_COMMANDS
+from liveserver.identity import Identity
+from liveserver.problems import REFUSALS
+from liveserver.tokens import TokenError, TokenExpired
+from rooms import protocol
+from rooms.channels import Rules
+from rooms.protocol import Command, Reply
+
+if TYPE_CHECKING:
+    from liveserver.gateway.connection import Connection
+    from liveserver.gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+Waiting = Coroutine[Any, Any, None]
+
+#: commands whose refusals have the numbers of channel errors
+_ABOUT_CHANNELS = {"subscribe", "history", "presence", "presence_stats", "publish"}
+
+
+class Subscription(msgspec.Struct):
+    """One channel of one client."""
+
+    channel: str
+    topic: str
+    rules: Rules
+    info: bytes  # ClientInfo JSON of this client in this channel
+    server_side: bool = False
+    expires_at: float | None = None  # of the subscription token, seconds
+
+
+class Who(NamedTuple):
+    """Whose token or cookie it was. `renews`: the client is told when it expires."""
+
+    identity: Identity | None
+    renews: bool = False
+
+
+class Session:
+    """The protocol side of a `Connection`, which carries its bytes."""
+
+    __slots__ = (
+        "_busy",
+        "_excess",
+        "_out",
+        "_pending",
+        "_started",
+        "client",
+        "connected",
+        "connection",
+        "cookie",
+        "ended",
+        "gateway",
+        "subscriptions",
+        "who",
+    )
+
+    def __init__(self, gateway: "Gateway", connection: "Connection") -> None:
+        self.gateway = gateway
+        self.connection = connection
+        self.client = str(uuid.uuid4())
+        self.cookie = ""  # the session cookie, where the handshake lets it count
+        self.who = Who(None)
+        self.connected = False
+        self.ended = False
+        self.subscriptions: dict[str, Subscription] = {}
+        self._started = False  # a connect command was seen
+        self._busy = False  # a command is waiting for something
+        self._excess = 0
+        self._pending: deque[Command] = deque()
+        self._out: list[bytes] = []
+
+    @property
+    def identity(self) -> Identity | None:
+        return self.who.identity
+
+    @property
+    def user(self) -> str:
+        return self.identity.user if self.identity else ""
+
+    @property
+    def busy(self) -> bool:
+        """A command is being worked on."""
+        return self._busy
+
+    # --- commands in, in order ---------------------------------------------------------------
+
+    def receive(self, frame: bytes) -> None:
+        """Take the commands of one frame; answer what can be answered at once."""
+        try:
+            commands = protocol.read_commands(frame)
+        except protocol.BadCommand:
+            self.connection.close(codes.BAD_REQUEST)
+            return
+        for command in commands:
+            self._take(command)
+        if not self._busy:
+            self._go_on()
+        self.flush()
+
+    def _take(self, command: Command) -> None:
+        if command.is_pong:
+            if not (self._started and self.connection.pong()):
+                self.connection.close(codes.BAD_REQUEST)
+        elif len(self._pending) < QUEUE_COMMANDS:
+            self._pending.append(command)
+        elif self._excess < EXCESS_COMMANDS:
+            self._excess += 1
+            self.reply(Reply(id=command.id, error=codes.TOO_MANY))
+        else:
+            self.connection.close(codes.BAD_REQUEST)
+
+    def _go_on(self) -> None:
+        """Answer what is pending up to the first command that has to wait; that one gets a task."""
+        waiting = self._next_waiting()
+        if waiting is not None:
+            self._busy = True
+            self.gateway.spawn(self._wait(*waiting))
+
+    def _next_waiting(self) -> tuple[Command, Waiting] | None:
+        while self._pending and not self.ended:
+            command = self._pending.popleft()
+            try:
+                waiting = self.gateway.commands.start(self, command)
+            except Exception as problem:
+                self._refuse(command, problem)
+                continue
+            if waiting is not None:
+                return command, waiting
+        self._excess = 0
+        return None
+
+    async def _wait(self, command: Command, waiting: Waiting) -> None:
+        """Work off commands until none is pending."""
+        try:
+            while True:
+                self.flush()
+                try:
+                    async with asyncio.timeout(COMMAND_SECONDS):
+                        await waiting
+                except Exception as problem:
+                    self._refuse(command, problem)
+                following = self._next_waiting()
+                if following is None:
+                    return
+                command, waiting = following
+        finally:
+            self._busy = False
+            self.flush()
+            self.gateway.idle(self)
+
+    def _refuse(self, command: Command, problem: Exception) -> None:
+        """Answer with the error of an exception, or close with its code."""
+        if command.connect is not None:
+            self.connected = False
+        if isinstance(problem, codes.Hangup):
+            self.connection.close(problem.close)
+            return
+        if isinstance(problem, codes.Fail):
+            error = problem.error
+        elif isinstance(problem, REFUSALS):
+            about_channel = any(getattr(command, name) is not None for name in _ABOUT_CHANNELS)
+            error = (codes.channel_error_of if about_channel else codes.error_of)(problem)
+        elif isinstance(problem, TimeoutError):
+            error = codes.INTERNAL
+        else:
+            log.error("a command failed", exc_info=problem)
+            error = codes.INTERNAL
+        self.reply(Reply(id=command.id, error=error))
+
+    # --- answers out -------------------------------------------------------------------------
+
+    def reply(self, message: Reply) -> None:
+        """Queue a reply; `flush` sends all queued ones in one frame."""
+        self._out.append(protocol.reply(message))
+
+    def push(self, line: bytes) -> None:
+        self._out.append(line)
+
+    def flush(self) -> None:
+        if self._out:
+            lines, self._out = self._out, []
+            self.connection.send(lines)
+
+    # --- who it is ---------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The first command must be a connect, and there is only one."""
+        if self._started:
+            raise codes.Hangup(codes.BAD_REQUEST)
+        self._started = True
+
+    def identify(self, token: str) -> Who:
+        """Whose token, or cookie, this is. Neither is enough only in insecure mode."""
+        tokens = self.gateway.tokens
+        if token:
+            try:
+                return Who(tokens.verify(token), renews=not self.gateway.options.insecure)
+            except TokenExpired:
+                raise codes.Fail(codes.TOKEN_EXPIRED) from None
+            except TokenError:
+                raise codes.Hangup(codes.INVALID_TOKEN) from None
+        if self.cookie:
+            try:
+                return Who(tokens.verify(self.cookie))
+            except TokenError:
+                pass  # an old cookie is as good as none
+        if self.gateway.options.insecure:
+            return Who(None)
+        raise codes.Fail(codes.UNAUTHORIZED)
+
+    def client_info(self, chan_info: bytes = b"") -> bytes:
+        """ClientInfo JSON: who this is, as others see it."""
+        conn_info = b""
+        if self.identity and self.identity.name:
+            conn_info = msgspec.json.encode({"name": self.identity.name})
+        return protocol.client_info(self.user, self.client, conn_info, chan_info)
+
+    def ttl(self, expires_at: float) -> int:
+        """Whole seconds until then, at least 1."""
+        return max(1, int(expires_at - self.gateway.now() / 1000))
+
+    def check_expiry(self) -> None:
+        """At every ping: has the token, a subscription's token, or the account itself run out?"""
+        identity, options = self.identity, self.gateway.options
+        if identity is not None:
+            if not self.gateway.tokens.still_current(identity):
+                self.connection.close(codes.INVALID_TOKEN)
+                return
+            grace = options.expired_grace_seconds if self.who.renews else 0
+            if not options.insecure and self._over(identity.expires_at, grace):
+                self.connection.close(codes.EXPIRED)
+                return
+        for subscription in list(self.subscriptions.values()):
+            if self._over(subscription.expires_at, options.expired_grace_seconds):
+                self._end_subscription(subscription, codes.SUBSCRIPTION_EXPIRED)
+
+    def _over(self, expires_at: float | None, grace: float) -> bool:
+        return expires_at is not None and self.gateway.now() / 1000 > expires_at + grace
+
+    # --- the end of subscriptions ------------------------------------------------------------
+
+    def lost(self, channel: str) -> None:
+        """The hub cannot fill a gap: subscribe again, for a server-side one by reconnecting."""
+        subscription = self.subscriptions.get(channel)
+        if subscription is None:
+            return
+        if subscription.server_side:
+            self.connection.close(codes.INSUFFICIENT_STATE)
+        else:
+            self._end_subscription(subscription, codes.LOST_STATE)
+
+    def _end_subscription(self, subscription: Subscription, why: codes.Unsubscribe) -> None:
+        self.drop(subscription)
+        self.push(protocol.push_unsubscribe(subscription.channel, why.code, why.reason))
+        self.flush()
+
+    def drop(self, subscription: Subscription) -> None:
+        """Out of the channel, presence and leave message included, those a little later."""
+        del self.subscriptions[subscription.channel]
+        self.gateway.hub.unsubscribe(self.connection, subscription.topic, subscription.channel)
+        self.gateway.presence.leave_later(
+            subscription.channel,
+            self.client,
+            subscription.info,
+            present=subscription.rules.presence,
+            told=subscription.rules.join_leave,
+        )
+
+    def end(self) -> None:
+        """The connection is over. Safe to call more than once."""
+        self.ended = True
+        self.connected = False
+        self._pending.clear()
+        for subscription in list(self.subscriptions.values()):
+            self.drop(subscription)

@@ -1,0 +1,84 @@
+"""The way from the socket to what a room is: speaking, counting, and calling methods."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from liveserver.gateway import codes
+from liveserver.gateway.presence import Presence
+from liveserver.identity import Identity
+from rooms import protocol
+from rooms.bus import Publication
+from rooms.channels import Rules, room_of, split
+from rooms.room import Speaker
+
+if TYPE_CHECKING:
+    from rooms.service import RoomService
+
+    from liveserver.gateway.session import Session
+    from liveserver.rpc import Rpc
+
+
+class _Stats(msgspec.Struct):
+    online: int = 0
+
+
+class _Snapshot(msgspec.Struct):
+    stats: _Stats
+
+
+class _User(msgspec.Struct):
+    user: str = ""
+
+
+class Speech:
+    """Publications of clients, presence in numbers, and RPC."""
+
+    def __init__(self, rooms: "RoomService", rpc: "Rpc", presence: Presence) -> None:
+        self._rooms = rooms
+        self._rpc = rpc
+        self._presence = presence
+
+    async def publish(
+        self, session: "Session", channel: str, rules: Rules, info: bytes, data: bytes
+    ) -> None:
+        """Publish what a client may publish. Raises the rooms' refusals."""
+        namespace, room = split(channel)
+        if not rules.built_in:
+            await self._rooms.publish(channel, data, info, rules)
+            return
+        assert session.identity is not None, "the table lets nobody speak without a name"
+        speaker = _speaker(session.identity, room)
+        if namespace == "chat":
+            await self._rooms.say(room, speaker, info, data)
+            return
+        own = await self._rooms.throw(room, speaker, info, data)
+        if own is not None and channel in session.subscriptions:  # sampled out: its sender sees it
+            item = Publication(channel=channel, data=own)
+            session.push(protocol.push(protocol.channel_head(channel), item))
+
+    async def presence_stats(self, channel: str) -> protocol.PresenceStats:
+        """How many are in a channel; in a room's channels as the room itself counts them."""
+        room = room_of(channel)
+        if room is not None:
+            snapshot = msgspec.json.decode(await self._rooms.snapshot(room), type=_Snapshot)
+            return protocol.PresenceStats(snapshot.stats.online, snapshot.stats.online)
+        infos = (await self._presence.infos(channel)).values()
+        users = {msgspec.json.decode(info, type=_User).user for info in infos}
+        return protocol.PresenceStats(len(infos), len(users))
+
+    async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
+        """The answer of an RPC method as JSON."""
+        from liveserver.rpc import UnknownMethod
+
+        try:
+            return await self._rpc.call(identity, method, data)
+        except UnknownMethod:
+            raise codes.Fail(codes.NOT_AVAILABLE) from None
+
+
+def _speaker(identity: Identity, room: str) -> Speaker:
+    """Badges are shown where they mean something: staff of another room are viewers here."""
+    at_home = identity.role in ("admin", "merchant") or room in identity.rooms
+    badges = identity.staff_badges if at_home else ()
+    return Speaker(id=identity.user, name=identity.name, badges=list(badges))

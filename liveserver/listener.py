@@ -1,0 +1,115 @@
+"""
+One port for everything: the first bytes of a connection decide who gets it.
+
+A request for the viewer socket's path goes to the gateway, every other to aiohttp; the socket is
+handed over with `transport.set_protocol`, together with what was read of it. Works the same over
+TLS. A head that does not end in time, or in a reasonable size, ends the connection here.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+
+from liveserver.gateway.gateway import Gateway
+
+HEAD_BYTES = 32 * 1024  # of a request's head; aiohttp refuses long lines far below with a 400
+BACKLOG = 4_096  # connections that the kernel keeps for us: a crowd that comes back
+TLS_HANDSHAKE_SECONDS = 10.0
+
+TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+)
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+
+
+class Peek(asyncio.Protocol):
+    """Reads the head of the first request, and hands the socket over."""
+
+    __slots__ = ("_gateway", "_head", "_over", "_transport", "_web")
+
+    def __init__(self, gateway: Gateway, web: ProtocolFactory) -> None:
+        self._gateway = gateway
+        self._web = web
+        self._head = b""
+        self._over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._gateway.wheel.after(self._gateway.options.head_seconds, self._too_slow)
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
+        if end >= 0 and end <= HEAD_BYTES:
+            self._hand_over()
+        elif len(self._head) > HEAD_BYTES:
+            self._refuse(TOO_LARGE)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._over = True
+
+    def _hand_over(self) -> None:
+        self._over = True
+        factory = self._gateway.protocol_factory if self._is_viewer() else self._web
+        receiver = factory()
+        assert isinstance(receiver, asyncio.Protocol)
+        self._transport.set_protocol(receiver)
+        receiver.connection_made(self._transport)
+        head, self._head = self._head, b""
+        receiver.data_received(head)
+
+    def _is_viewer(self) -> bool:
+        """Whether the request line names the viewer socket's path."""
+        _, _, target = self._head.partition(b"\r\n")[0].partition(b" ")
+        return target.partition(b" ")[0].partition(b"?")[0] == self._gateway.path.encode()
+
+    def _too_slow(self) -> None:
+        if not self._over:
+            self._refuse(TOO_SLOW if self._head else b"")
+
+    def _refuse(self, answer: bytes) -> None:
+        self._over = True
+        if answer:
+            self._transport.write(answer)
+        self._transport.close()
+
+
+class Listener:
+    """The listening sockets of one worker."""
+
+    def __init__(self, gateway: Gateway, web: ProtocolFactory) -> None:
+        """`web` makes the protocol of an HTTP connection: aiohttp's `web.Server` is one."""
+        self._gateway = gateway
+        self._web = web
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Serve on a bound TCP or unix socket, which belongs to the listener from now on."""
+        loop = asyncio.get_running_loop()
+        # only these two differ between TCP and unix sockets
+        create = loop.create_unix_server if _is_unix(sock) else loop.create_server
+        server = await create(
+            lambda: Peek(self._gateway, self._web),
+            sock=sock,
+            ssl=tls,
+            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS if tls else None,
+            backlog=BACKLOG,
+        )
+        self._servers.append(server)
+
+    async def stop(self) -> None:
+        """Accept nobody any more. Open connections stay; the gateway and aiohttp end theirs."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+
+def _is_unix(sock: socket.socket) -> bool:
+    return sock.family == socket.AF_UNIX

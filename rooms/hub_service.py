@@ -1,0 +1,187 @@
+"""
+The hub's dealings with the bus: subscribing with recovery, the gap check, letting topics go.
+
+The gap check compares the positions here with those of the bus, all in one call, once a second, at
+every reconnect and as soon as a delivery shows a gap. redis-py subscribes again in silence, so a
+lost message would otherwise be noticed only when the next one comes, or never.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from rooms.bus import Bus, History, Position
+from rooms.errors import Refusal, Unavailable
+from rooms.hub import Channel, Entered, Gap, Hub, Topic, Viewer
+
+CHECK_SECONDS = 1.0  # between two gap checks: how long a silent loss may go unnoticed
+GRACE_SECONDS = 0.05  # a publication may be numbered but still on its way to us
+LINGER_CHECKS = 30  # an unwatched topic stays attached that many checks, for who comes back
+ATTEMPTS = 4  # reads until a history fits what is delivered meanwhile; then "try again"
+
+log = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The viewer closed while its subscription was prepared."""
+
+
+class HubService:
+    """
+    What the gateway holds: `hub` for the fan-out, and everything about it that waits.
+
+    Raises `rooms.errors.Unavailable` when the bus does not answer.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.hub = Hub()
+        self._attaching: dict[str, asyncio.Lock] = {}
+        self._idle_for: dict[str, int] = {}
+        self._look_now = asyncio.Event()
+        self._urgent = False
+        self.gaps_filled = 0  # for the metrics
+        bus.on_delivery(self.hub.deliver)
+        bus.on_reconnect(self._reconnected)
+        self.hub.on_gap(self._look_now.set)
+
+    def _reconnected(self) -> None:
+        self._urgent = True
+        self._look_now.set()
+
+    # --- subscribing -----------------------------------------------------------------------
+
+    async def subscribe(
+        self,
+        viewer: Viewer,
+        topic_name: str,
+        channel_name: str,
+        *,
+        tracked: bool,
+        droppable: bool = False,
+        since: Position | None = None,
+        recovery_max: int = 0,
+        admit: Callable[[Entered], bool],
+    ) -> None:
+        """
+        Add the viewer to the channel and hand `admit` its answer in the same step of the loop.
+
+        `since` is the position it wants to recover from. `admit` writes the reply and returns
+        True; False (the connection closed meanwhile, or refuses an unrecovered position) leaves
+        the viewer outside. Nothing can be delivered between `admit` and the entry.
+        """
+        topic = self.hub.topic(topic_name)
+        topic.waiting += 1
+        try:
+            await self._attach(topic)
+            channel = self.hub.channel(topic, channel_name, tracked=tracked, droppable=droppable)
+            entered = await self._entered(topic, channel, since, recovery_max)
+            if admit(entered):
+                self.hub.enter(topic, channel, viewer)
+        finally:
+            topic.waiting -= 1
+
+    async def _attach(self, topic: Topic) -> None:
+        if topic.attached:
+            return
+        lock = self._attaching.setdefault(topic.name, asyncio.Lock())
+        async with lock:
+            if not topic.attached:
+                await self.bus.attach(topic.name)
+                topic.attached = True
+
+    async def _entered(
+        self, topic: Topic, channel: Channel, since: Position | None, most: int
+    ) -> Entered:
+        if not channel.tracked:
+            return Entered(None)
+        for attempt in range(ATTEMPTS):
+            here = channel.position
+            if here is not None and since is None:
+                return Entered(here)
+            if here is not None and since == here:
+                return Entered(here, True)
+            limit = most + 1 if since else 0
+            read = await self.bus.history(topic.name, channel.name, since=since, limit=limit)
+            if since and len(read.publications) > most:  # too far behind to be worth it
+                read = History([], read.position)
+            entered = self.hub.settle(channel, read, since)
+            if entered is not None:
+                return entered
+            if attempt:
+                await self.check()  # another epoch here than there
+        raise Unavailable("the channel changes too fast right now")
+
+    def unsubscribe(self, viewer: Viewer, topic_name: str, channel_name: str) -> None:
+        """The viewer leaves. The topic itself is let go later, by the check."""
+        self.hub.leave(topic_name, channel_name, viewer)
+
+    # --- the gap check ---------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Check forever. What the bus refuses is tried again a second later."""
+        while True:
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._look_now.wait()
+            except TimeoutError:
+                pass
+            self._look_now.clear()
+            try:
+                await self.check()
+                await self.let_go()
+            except Refusal as problem:
+                log.warning("gap check: %s", problem.detail)
+
+    async def check(self) -> None:
+        """Compare all positions with the bus in one call, and fill what is missing."""
+        urgent, self._urgent = self._urgent, False
+        gaps = await self._look()
+        if gaps and not urgent and all(gap.channel.held is None for gap in gaps):
+            tops = {gap.channel.name: gap.channel.position for gap in gaps}
+            await asyncio.sleep(GRACE_SECONDS)
+            gaps = [gap for gap in gaps if gap.channel.position == tops[gap.channel.name]]
+        for gap in gaps:
+            await self._fill(gap)
+
+    async def _look(self) -> list[Gap]:
+        tracked = self.hub.tracked()
+        if not tracked:
+            return []
+        return list(self.hub.behind(await self.bus.positions(tracked)))
+
+    async def _fill(self, gap: Gap) -> None:
+        here = gap.channel.position
+        if here is None:
+            return
+        read = await self.bus.history(gap.topic.name, gap.channel.name, since=here, limit=-1)
+        if gap.channel.position != here:  # deliveries went on meanwhile: nothing was lost,
+            if gap.channel.held is not None or read.position.epoch != here.epoch:
+                self._look_now.set()  # or not only; look again
+            return
+        self.gaps_filled += 1
+        self.hub.fill(gap.topic, gap.channel, read)
+
+    async def let_go(self) -> None:
+        """Detach topics that nobody has watched for a while, and forget their channels."""
+        for topic in list(self.hub.topics.values()):
+            if not topic.idle:
+                self._idle_for.pop(topic.name, None)
+                continue
+            checks = self._idle_for[topic.name] = self._idle_for.get(topic.name, 0) + 1
+            if checks > LINGER_CHECKS:
+                await self._detach(topic)
+
+    async def _detach(self, topic: Topic) -> None:
+        lock = self._attaching.setdefault(topic.name, asyncio.Lock())
+        async with lock:
+            if not topic.idle:
+                return
+            topic.attached = False
+            for channel in topic.channels.values():
+                channel.forget_position()
+            await self.bus.detach(topic.name)
+            if topic.idle:
+                self.hub.topics.pop(topic.name, None)
+                self._attaching.pop(topic.name, None)
+                self._idle_for.pop(topic.name, None)

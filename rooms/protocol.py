@@ -1,0 +1,399 @@
+"""
+The Centrifuge client protocol, version 2, in JSON: commands in, replies and pushes out, as bytes.
+
+One WebSocket text frame holds one or more messages joined by a newline, in both directions. Which
+fields are present matters to the official SDKs: a field is left out when it is zero, except in the
+answers to presence, presence_stats and history, and `user` and `client` of a ClientInfo. A raw
+newline inside a payload would split a frame, so payloads lose them (a JSON string cannot hold one).
+
+Pure translation: nothing here knows connections, rights or time.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+from msgspec import Raw
+
+from rooms.bus import Position, Publication
+
+MAX_ID = 2**32 - 1  # a command's id is a uint32
+MAX_OFFSET = 2**53 - 1  # what every client can count, JavaScript included
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]
+
+FLAG_REJECT_UNRECOVERED = 2  # subscribe.flag: answer error 112 instead of `recovered: false`
+
+JOIN = "\x1fjoin:"  # prefix of the hidden channel that carries joins; no client can name it
+LEAVE = "\x1fleave:"
+
+
+class BadCommand(ValueError):
+    """A frame that is not a batch of commands. The connection cannot go on (close 3501)."""
+
+
+# --- commands --------------------------------------------------------------------------------
+
+
+class Recovery(msgspec.Struct):
+    """Where a returning client left a server-side subscription."""
+
+    recover: bool = False
+    offset: Offset = 0
+    epoch: str = ""
+
+
+class Connect(msgspec.Struct):
+    token: str = ""
+    data: Raw = Raw()
+    subs: dict[str, Recovery] = {}
+    name: str = ""
+    version: str = ""
+
+
+class Subscribe(msgspec.Struct):
+    channel: str = ""
+    token: str = ""
+    recover: bool = False
+    offset: Offset = 0
+    epoch: str = ""
+    positioned: bool = False
+    recoverable: bool = False
+    join_leave: bool = False
+    flag: int = 0
+    type: int = 0  # 0 = a plain stream; the others (map, shared poll) are not offered
+    tf: Raw = Raw()  # a filter by publication tags; not offered
+
+
+class ChannelOnly(msgspec.Struct):
+    """unsubscribe, presence and presence_stats name a channel and nothing else."""
+
+    channel: str = ""
+
+
+class Publish(msgspec.Struct):
+    channel: str = ""
+    data: Raw = Raw()
+
+
+class Since(msgspec.Struct):
+    offset: Offset = 0
+    epoch: str = ""
+
+
+class HistoryRequest(msgspec.Struct):
+    channel: str = ""
+    limit: int = 0
+    since: Since | None = None
+    reverse: bool = False
+
+
+class Rpc(msgspec.Struct):
+    method: str = ""
+    data: Raw = Raw()
+
+
+class Send(msgspec.Struct):
+    data: Raw = Raw()
+
+
+class Refresh(msgspec.Struct):
+    token: str = ""
+
+
+class SubRefresh(msgspec.Struct):
+    channel: str = ""  # one SDK leaves it out; the token names it too
+    token: str = ""
+
+
+class Ping(msgspec.Struct):
+    pass
+
+
+class Command(msgspec.Struct):
+    """One command; the first request that is present counts. All absent = the client's pong."""
+
+    id: Id = 0
+    connect: Connect | None = None
+    subscribe: Subscribe | None = None
+    unsubscribe: ChannelOnly | None = None
+    publish: Publish | None = None
+    presence: ChannelOnly | None = None
+    presence_stats: ChannelOnly | None = None
+    history: HistoryRequest | None = None
+    rpc: Rpc | None = None
+    send: Send | None = None
+    refresh: Refresh | None = None
+    sub_refresh: SubRefresh | None = None
+    ping: Ping | None = None
+
+    @property
+    def is_pong(self) -> bool:
+        """A command without an id is a pong, whatever it holds, unless it is a `send`."""
+        return self.id == 0 and self.send is None
+
+    @property
+    def request(self) -> "Request | None":
+        """The request that counts."""
+        for field in REQUEST_FIELDS:
+            request: Request | None = getattr(self, field)
+            if request is not None:
+                return request
+        return None
+
+
+Request = (
+    Connect
+    | Subscribe
+    | ChannelOnly
+    | Publish
+    | HistoryRequest
+    | Rpc
+    | Send
+    | Refresh
+    | SubRefresh
+    | Ping
+)
+REQUEST_FIELDS = Command.__struct_fields__[1:]
+
+_commands = msgspec.json.Decoder(Command)
+
+
+def read_commands(frame: bytes) -> list[Command]:
+    """
+    The commands of one text frame, in order.
+
+    Raises:
+        BadCommand: Not valid JSON, wrong types, or an empty frame.
+    """
+    try:
+        commands = [_commands.decode(line) for line in frame.split(b"\n") if line.strip()]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadCommand("bad request") from error
+    if not commands:
+        raise BadCommand("bad request")
+    return commands
+
+
+# --- replies ---------------------------------------------------------------------------------
+
+
+class Error(msgspec.Struct, omit_defaults=True):
+    code: int
+    message: str
+    temporary: bool = False
+
+
+class SubscribeResult(msgspec.Struct, omit_defaults=True, kw_only=True):
+    expires: bool = False
+    ttl: int = 0  # seconds
+    recoverable: bool = False
+    epoch: str = ""
+    publications: list[Raw] = []
+    recovered: bool = False
+    offset: int = 0
+    positioned: bool = False
+    was_recovering: bool = False
+
+
+class ConnectResult(msgspec.Struct, omit_defaults=True, kw_only=True):
+    client: str
+    version: str
+    expires: bool = False
+    ttl: int = 0  # seconds
+    subs: dict[str, SubscribeResult] = {}
+    ping: int = 0  # seconds
+    pong: bool = False
+    time: int = 0  # the server's clock, milliseconds
+
+
+class RefreshResult(msgspec.Struct, omit_defaults=True, kw_only=True):
+    client: str
+    version: str
+    expires: bool = False
+    ttl: int = 0
+
+
+class SubRefreshResult(msgspec.Struct, omit_defaults=True):
+    expires: bool = False
+    ttl: int = 0
+
+
+class Empty(msgspec.Struct):
+    """An answer without content; its key must be there all the same."""
+
+
+class PresenceResult(msgspec.Struct):
+    presence: dict[str, Raw]
+
+
+class PresenceStats(msgspec.Struct):
+    num_clients: int
+    num_users: int
+
+
+class HistoryResult(msgspec.Struct):
+    publications: list[Raw]
+    epoch: str
+    offset: int
+
+
+class RpcResult(msgspec.Struct):
+    data: Raw
+
+
+class Reply(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One reply: the id of its command and exactly one other field."""
+
+    id: int
+    error: Error | None = None
+    connect: ConnectResult | None = None
+    subscribe: SubscribeResult | None = None
+    unsubscribe: Empty | None = None
+    publish: Empty | None = None
+    presence: PresenceResult | None = None
+    presence_stats: PresenceStats | None = None
+    history: HistoryResult | None = None
+    rpc: RpcResult | None = None
+    refresh: RefreshResult | None = None
+    sub_refresh: SubRefreshResult | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def client_info(user: str, client: str, conn: bytes = b"", chan: bytes = b"") -> bytes:
+    """ClientInfo JSON. `user` is present even when empty."""
+    body = _encode({"user": user, "client": client})[:-1]
+    if conn:
+        body += b',"conn_info":' + one_line(conn)
+    if chan:
+        body += b',"chan_info":' + one_line(chan)
+    return body + b"}"
+
+
+def reply(message: Reply) -> bytes:
+    """One reply as a line."""
+    return _encode(message)
+
+
+def one_line(payload: bytes) -> bytes:
+    """Payload JSON without raw newlines. They can only be white space there."""
+    return payload.replace(b"\n", b"") if b"\n" in payload else payload
+
+
+def publication(item: Publication) -> bytes:
+    """A Publication object, as pushes, recovery and history hold it."""
+    parts = [b'{"data":', one_line(item.data)]
+    if item.info:
+        parts += (b',"info":', one_line(item.info))
+    if item.offset:
+        parts.append(b',"offset":%d' % item.offset)
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def publications(items: Iterable[Publication]) -> list[Raw]:
+    return [Raw(publication(item)) for item in items]
+
+
+def subscribed(
+    position: Position | None,
+    *,
+    requested: Position | None = None,
+    recovered: bool = False,
+    missed: Iterable[Publication] = (),
+    ttl: int | None = None,
+) -> SubscribeResult:
+    """
+    The answer to a subscription at `position` (None: the channel keeps no positions).
+
+    A recovered one names the offset that was asked for, and the SDK counts on from there while it
+    reads the publications; every other names the offset from which on pushes follow.
+    """
+    result = SubscribeResult(was_recovering=requested is not None)
+    if ttl is not None:
+        result.expires, result.ttl = True, ttl
+    if position is None:
+        return result
+    result.recoverable = result.positioned = True
+    result.epoch = position.epoch
+    result.offset = position.offset
+    if requested is not None and recovered:
+        result.recovered = True
+        result.offset = requested.offset
+        result.publications = publications(missed)
+    return result
+
+
+# --- pushes ----------------------------------------------------------------------------------
+
+PING = b"{}"
+
+
+def channel_head(channel: str) -> bytes:
+    """The part of every push of a channel that stands before its content; made once a channel."""
+    if channel.startswith(JOIN):
+        return _head(channel.removeprefix(JOIN)) + b'"join":'
+    if channel.startswith(LEAVE):
+        return _head(channel.removeprefix(LEAVE)) + b'"leave":'
+    return _head(channel) + b'"pub":'
+
+
+def _head(channel: str) -> bytes:
+    return b'{"push":{"channel":' + _encode(channel) + b","
+
+
+def push(head: bytes, item: Publication) -> bytes:
+    """One pub, join or leave push as a line; `head` from `channel_head`."""
+    if item.channel.startswith((JOIN, LEAVE)):
+        return head + b'{"info":' + one_line(item.data) + b"}}}"
+    return head + publication(item) + b"}}"
+
+
+def watched(channel: str) -> str:
+    """The channel whose subscribers get this publication."""
+    return channel.removeprefix(JOIN).removeprefix(LEAVE)
+
+
+def push_unsubscribe(channel: str, code: int, reason: str) -> bytes:
+    """Tell a client that the server ended its subscription; from 2500 on it subscribes again."""
+    body = {"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}}
+    return _encode(body)
+
+
+# --- frames ----------------------------------------------------------------------------------
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A finished, unmasked WebSocket text frame: the same bytes for every receiver."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def frames(lines: Iterable[bytes], most: int) -> bytes:
+    """
+    Lines joined into text frames of about `most` bytes each, as one string of bytes.
+
+    A single longer line gets a frame of its own.
+    """
+    out: list[bytes] = []
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        if batch and size + len(line) > most:
+            out.append(text_frame(b"\n".join(batch)))
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line) + 1
+    if batch:
+        out.append(text_frame(b"\n".join(batch)))
+    return b"".join(out)
+
+
+PING_FRAME = text_frame(PING)
