@@ -1,9 +1,8 @@
 """Every table of the database; one history covers them all."""
 
-import rooms.schema_sql
-
 import orders.schema_sql
 import orders.webhooks_sql
+import rooms.schema_sql
 from liveserver import schema_sql
 
 target_metadata = [

@@ -1,0 +1,431 @@
+"""All tables of the first version."""
+
+# ruff: noqa: E501 - conditions stand in one line, as in the database
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+#: 64 bits everywhere; on SQLite a primary key called INTEGER is the row id itself
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "room",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("show", sa.String(length=64), nullable=True),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("merchant_ids", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("state = 'idle' OR show IS NOT NULL", name=op.f("ck_room_show")),
+        sa.CheckConstraint("state IN ('idle', 'live', 'ended')", name=op.f("ck_room_state")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_room")),
+    )
+    op.create_table(
+        "room_part",
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("part", sa.String(length=32), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.CheckConstraint("version > 0", name=op.f("ck_room_part_version")),
+        sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_room_part_room_room")),
+        sa.PrimaryKeyConstraint("room", "part", name=op.f("pk_room_part")),
+    )
+    op.create_index(op.f("ix_room_part_part"), "room_part", ["part"], unique=False)
+    op.create_table(
+        "show",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_show_room_room")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_show")),
+    )
+    op.create_index(op.f("ix_show_room"), "show", ["room"], unique=False)
+    op.create_table(
+        "buyer_units",
+        sa.Column("flash_sale_id", sa.Text(), nullable=False),
+        sa.Column("buyer", sa.Text(), nullable=False),
+        sa.Column("units", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("units >= 0", name=op.f("ck_buyer_units_units")),
+        sa.PrimaryKeyConstraint("flash_sale_id", "buyer", name=op.f("pk_buyer_units")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "coupon",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("value", BIG, autoincrement=False, nullable=False),
+        sa.Column("min_amount_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("budget", BIG, autoincrement=False, nullable=False),
+        sa.Column("used", BIG, autoincrement=False, nullable=False),
+        sa.Column("per_buyer_limit", BIG, autoincrement=False, nullable=False),
+        sa.Column("starts_at", BIG, autoincrement=False, nullable=False),
+        sa.Column("ends_at", BIG, autoincrement=False, nullable=True),
+        sa.Column("created_at", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("kind IN ('amount', 'percent')", name=op.f("ck_coupon_kind")),
+        sa.CheckConstraint("0 <= used AND used <= budget", name=op.f("ck_coupon_used")),
+        sa.CheckConstraint("value >= 0", name=op.f("ck_coupon_value")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_coupon")),
+        sa.UniqueConstraint("merchant", "code", name=op.f("uq_coupon_merchant_code")),
+    )
+    op.create_table(
+        "feed_note",
+        sa.Column("n", BIG, autoincrement=False, nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("room", sa.Text(), nullable=True),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_feed_note")),
+    )
+    op.create_table(
+        "lease",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("fence", BIG, autoincrement=False, nullable=False),
+        sa.Column("beat", BIG, autoincrement=False, nullable=False),
+        sa.Column("now", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("fence >= 0", name=op.f("ck_lease_fence")),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
+    )
+    op.create_table(
+        "order_edges",
+        sa.Column("n", BIG, autoincrement=False, nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("sequence", BIG, autoincrement=False, nullable=False),
+        sa.Column("from_state", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=True),
+        sa.Column("changes", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_order_edges")),
+        sa.UniqueConstraint("order_id", "sequence", name=op.f("uq_order_edges_order_id_sequence")),
+    )
+    op.create_table(
+        "order_lines",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("no", BIG, autoincrement=False, nullable=False),
+        sa.Column("product_id", sa.Text(), nullable=False),
+        sa.Column("quantity", BIG, autoincrement=False, nullable=False),
+        sa.Column("unit_price_cents", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("quantity > 0", name=op.f("ck_order_lines_quantity")),
+        sa.CheckConstraint("unit_price_cents >= 0", name=op.f("ck_order_lines_unit_price")),
+        sa.PrimaryKeyConstraint("order_id", "no", name=op.f("pk_order_lines")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("buyer", sa.Text(), nullable=False),
+        sa.Column("space", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("changes", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("sequence", BIG, autoincrement=False, nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("flash_sale_id", sa.Text(), nullable=True),
+        sa.Column("quantity", BIG, autoincrement=False, nullable=False),
+        sa.Column("amount_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("refunded_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("restocked", BIG, autoincrement=False, nullable=False),
+        sa.Column("created_at", BIG, autoincrement=False, nullable=False),
+        sa.Column("expires_at", BIG, autoincrement=False, nullable=True),
+        sa.Column("paid_at", BIG, autoincrement=False, nullable=True),
+        sa.CheckConstraint("space IN ('client', 'server')", name=op.f("ck_orders_space")),
+        sa.CheckConstraint(
+            "state IN ('cancelled', 'completed', 'expired', 'paid', 'payment_unknown', 'pending_payment', 'refunded', 'refunding', 'reserved', 'shipped')",
+            name=op.f("ck_orders_state"),
+        ),
+        sa.CheckConstraint(
+            "0 <= refunded_cents AND refunded_cents <= amount_cents",
+            name=op.f("ck_orders_refunded"),
+        ),
+        sa.CheckConstraint("amount_cents >= 0", name=op.f("ck_orders_amount")),
+        sa.CheckConstraint("quantity > 0", name=op.f("ck_orders_quantity")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
+        sa.UniqueConstraint("buyer", "space", "key", name=op.f("uq_orders_buyer_space_key")),
+    )
+    op.create_index(
+        "ix_orders_due",
+        "orders",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'reserved'"),
+        postgresql_where=sa.text("state = 'reserved'"),
+    )
+    op.create_index(
+        op.f("ix_orders_flash_sale_id_orders_id"), "orders", ["flash_sale_id", "id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_orders_merchant_orders_id"), "orders", ["merchant", "id"], unique=False
+    )
+    op.create_table(
+        "payments",
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("amount_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("amount_cents >= 0", name=op.f("ck_payments_amount")),
+        sa.PrimaryKeyConstraint("provider", "id", name=op.f("pk_payments")),
+    )
+    op.create_index(op.f("ix_payments_order_id"), "payments", ["order_id"], unique=False)
+    op.create_table(
+        "product",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("terms", sa.Text(), nullable=False),
+        sa.Column("seller_name", sa.Text(), nullable=False),
+        sa.Column("price_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("list_price_cents", BIG, autoincrement=False, nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("image_url", sa.Text(), nullable=True),
+        sa.Column("created_at", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "list_price_cents IS NULL OR list_price_cents >= 0", name=op.f("ck_product_list_price")
+        ),
+        sa.CheckConstraint("price_cents >= 0", name=op.f("ck_product_price")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_product")),
+        sa.UniqueConstraint("merchant", "sku", name=op.f("uq_product_merchant_sku")),
+    )
+    op.create_table(
+        "stock_change",
+        sa.Column("n", BIG, autoincrement=False, nullable=False),
+        sa.Column("product_id", sa.Text(), nullable=False),
+        sa.Column("delta", BIG, autoincrement=False, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_stock_change")),
+    )
+    op.create_index(
+        op.f("ix_stock_change_product_id"), "stock_change", ["product_id"], unique=False
+    )
+    op.create_table(
+        "coupon_buyer",
+        sa.Column("coupon_id", sa.Text(), nullable=False),
+        sa.Column("buyer", sa.Text(), nullable=False),
+        sa.Column("used", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_coupon_buyer_used")),
+        sa.ForeignKeyConstraint(
+            ["coupon_id"], ["coupon.id"], name=op.f("fk_coupon_buyer_coupon_id_coupon")
+        ),
+        sa.PrimaryKeyConstraint("coupon_id", "buyer", name=op.f("pk_coupon_buyer")),
+    )
+    op.create_table(
+        "flash_sale",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("room", sa.Text(), nullable=False),
+        sa.Column("show", sa.Text(), nullable=True),
+        sa.Column("product_id", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("price_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("list_price_cents", BIG, autoincrement=False, nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("units", BIG, autoincrement=False, nullable=False),
+        sa.Column("sold", BIG, autoincrement=False, nullable=False),
+        sa.Column("counter", BIG, autoincrement=False, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("per_buyer_limit", BIG, autoincrement=False, nullable=False),
+        sa.Column("buyers", sa.Text(), nullable=False),
+        sa.Column("hold_seconds", BIG, autoincrement=False, nullable=False),
+        sa.Column("starts_at", BIG, autoincrement=False, nullable=False),
+        sa.Column("ends_at", BIG, autoincrement=False, nullable=False),
+        sa.Column("created_at", BIG, autoincrement=False, nullable=False),
+        sa.Column("granted", BIG, autoincrement=False, nullable=False),
+        sa.Column("void", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("buyers IN ('account', 'guest')", name=op.f("ck_flash_sale_buyers")),
+        sa.CheckConstraint(
+            "state IN ('scheduled', 'running', 'ended', 'cancelled')",
+            name=op.f("ck_flash_sale_state"),
+        ),
+        sa.CheckConstraint("0 <= sold AND sold <= units", name=op.f("ck_flash_sale_sold")),
+        sa.CheckConstraint("per_buyer_limit > 0", name=op.f("ck_flash_sale_per_buyer_limit")),
+        sa.CheckConstraint("price_cents >= 0", name=op.f("ck_flash_sale_price")),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["product.id"], name=op.f("fk_flash_sale_product_id_product")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_flash_sale")),
+    )
+    op.create_index(
+        "ix_flash_sale_open",
+        "flash_sale",
+        ["state"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('scheduled', 'running')"),
+        postgresql_where=sa.text("state IN ('scheduled', 'running')"),
+    )
+    op.create_index(op.f("ix_flash_sale_product_id"), "flash_sale", ["product_id"], unique=False)
+    op.create_index(
+        op.f("ix_flash_sale_room_flash_sale_ends_at"),
+        "flash_sale",
+        ["room", "ends_at"],
+        unique=False,
+    )
+    op.create_table(
+        "product_stock",
+        sa.Column("product_id", sa.Text(), nullable=False),
+        sa.Column("total", BIG, autoincrement=False, nullable=False),
+        sa.Column("committed", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "0 <= committed AND committed <= total", name=op.f("ck_product_stock_committed")
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["product.id"], name=op.f("fk_product_stock_product_id_product")
+        ),
+        sa.PrimaryKeyConstraint("product_id", name=op.f("pk_product_stock")),
+    )
+    op.create_table(
+        "sale_grant",
+        sa.Column("product_id", sa.Text(), nullable=False),
+        sa.Column("room", sa.Text(), nullable=False),
+        sa.Column("min_price_cents", BIG, autoincrement=False, nullable=True),
+        sa.Column("units_max", BIG, autoincrement=False, nullable=True),
+        sa.Column("used", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "used >= 0 AND (units_max IS NULL OR used <= units_max)",
+            name=op.f("ck_sale_grant_used"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["product_id"], ["product.id"], name=op.f("fk_sale_grant_product_id_product")
+        ),
+        sa.PrimaryKeyConstraint("product_id", "room", name=op.f("pk_sale_grant")),
+    )
+    op.create_index(op.f("ix_sale_grant_room"), "sale_grant", ["room"], unique=False)
+    op.create_table(
+        "feed_cursor",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_feed_cursor")),
+    )
+    op.create_table(
+        "webhook_endpoint",
+        sa.Column("id", sa.String(length=60), nullable=False),
+        sa.Column("merchant", sa.String(length=200), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("disabled_reason", sa.String(length=20), nullable=True),
+        sa.Column("secret", sa.String(length=100), nullable=False),
+        sa.Column("old_secret", sa.String(length=100), nullable=True),
+        sa.Column("old_secret_until", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("paused_until", sa.BigInteger(), nullable=False),
+        sa.Column("replay_after", sa.BigInteger(), nullable=True),
+        sa.Column("replay_until", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('active', 'disabled')", name=op.f("ck_webhook_endpoint_state")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_endpoint")),
+    )
+    op.create_index(
+        op.f("ix_webhook_endpoint_merchant"), "webhook_endpoint", ["merchant"], unique=False
+    )
+    op.create_table(
+        "webhook_delivery",
+        sa.Column("id", sa.String(length=60), nullable=False),
+        sa.Column("endpoint", sa.String(length=60), nullable=False),
+        sa.Column("merchant", sa.String(length=200), nullable=False),
+        sa.Column("event_id", sa.String(length=60), nullable=False),
+        sa.Column("type", sa.String(length=60), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("claim", sa.String(length=60), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_status", sa.Integer(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("last_response", sa.Text(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('pending', 'delivered', 'failed')", name=op.f("ck_webhook_delivery_state")
+        ),
+        sa.ForeignKeyConstraint(
+            ["endpoint"],
+            ["webhook_endpoint.id"],
+            name=op.f("fk_webhook_delivery_endpoint_webhook_endpoint"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_delivery")),
+        sa.UniqueConstraint(
+            "endpoint", "event_id", name=op.f("uq_webhook_delivery_endpoint_event_id")
+        ),
+    )
+    op.create_index(
+        op.f("ix_webhook_delivery_created_at"), "webhook_delivery", ["created_at"], unique=False
+    )
+    op.create_index(
+        op.f("ix_webhook_delivery_endpoint_webhook_delivery_state_webhook_delivery_due_at"),
+        "webhook_delivery",
+        ["endpoint", "state", "due_at"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_webhook_delivery_merchant_webhook_delivery_id"),
+        "webhook_delivery",
+        ["merchant", "id"],
+        unique=False,
+    )
+    op.create_table(
+        "account",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("display_name", sa.String(length=24), nullable=False),
+        sa.Column("password_hash", sa.String(length=200), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("rooms", sa.JSON(), nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=True),
+        sa.Column(
+            "disabled",
+            sa.Boolean(create_constraint=True, name=op.f("ck_account_is_bool")),
+            nullable=False,
+        ),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "role IN ('viewer', 'streamer', 'moderator', 'merchant', 'admin')",
+            name=op.f("ck_account_role"),
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_account")),
+    )
+    op.create_index(op.f("ix_account_changed_at"), "account", ["changed_at"], unique=False)
+    op.create_table(
+        "login_failure",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_login_failure")),
+    )
+    op.create_index(op.f("ix_login_failure_since"), "login_failure", ["since"], unique=False)
+    op.create_table(
+        "setting",
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_setting")),
+    )
