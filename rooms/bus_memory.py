@@ -116,8 +116,8 @@ class MemoryBus:
         self._server = server
         self._node = node
         self._attached: set[str] = set()
-        self._deliver: Callable[[Delivery], None] = lambda delivery: None
-        self._reconnected: Callable[[], None] = lambda: None
+        self._delivery_listeners: list[Callable[[Delivery], None]] = []
+        self._reconnect_listeners: list[Callable[[], None]] = []
 
     async def start(self) -> None:
         self._server.nodes.append(self)
@@ -127,17 +127,19 @@ class MemoryBus:
             self._server.nodes.remove(self)
 
     def on_delivery(self, listener: Callable[[Delivery], None]) -> None:
-        self._deliver = listener
+        self._delivery_listeners.append(listener)
 
     def on_reconnect(self, listener: Callable[[], None]) -> None:
-        self._reconnected = listener
+        self._reconnect_listeners.append(listener)
 
     def reconnected(self) -> None:
-        asyncio.get_running_loop().call_soon(lambda: self._reconnected())
+        for listener in self._reconnect_listeners:
+            asyncio.get_running_loop().call_soon(listener)
 
     def receive(self, delivery: Delivery) -> None:
         if delivery.topic in self._attached:
-            asyncio.get_running_loop().call_soon(lambda: self._deliver(delivery))
+            for listener in self._delivery_listeners:
+                asyncio.get_running_loop().call_soon(listener, delivery)
 
     async def attach(self, topic: str) -> None:
         self._reach()

@@ -65,9 +65,9 @@ class RedisBus:
         self._sequence = count(1)
         self._calls = asyncio.Semaphore(CALLS_MAX)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._deliver: Callable[[Delivery], None] = lambda delivery: None
-        self._reconnected: Callable[[], None] = lambda: None
-        self._subscriber = Subscriber(redis_url, self._on_message, lambda: self._reconnected())
+        self._delivery_listeners: list[Callable[[Delivery], None]] = []
+        self._reconnect_listeners: list[Callable[[], None]] = []
+        self._subscriber = Subscriber(redis_url, self._on_message, self._on_resubscribed)
         source = resources.files("rooms").joinpath("bus_redis.lua").read_text(encoding="utf-8")
         digest = hashlib.blake2b(source.encode(), digest_size=6).hexdigest()
         self._library = f"liveserver_{digest}"
@@ -82,10 +82,10 @@ class RedisBus:
         await self._redis.aclose(close_connection_pool=True)
 
     def on_delivery(self, listener: Callable[[Delivery], None]) -> None:
-        self._deliver = listener
+        self._delivery_listeners.append(listener)
 
     def on_reconnect(self, listener: Callable[[], None]) -> None:
-        self._reconnected = listener
+        self._reconnect_listeners.append(listener)
 
     async def attach(self, topic: str) -> None:
         await self._subscriber.add(_key(topic).encode())
@@ -195,11 +195,19 @@ class RedisBus:
         return hashlib.blake2b(seed, digest_size=6).hexdigest()
 
     def _on_message(self, name: bytes, payload: bytes) -> None:
-        topic = name[len(_PREFIX) : -1].decode()
-        try:
-            self._deliver(Delivery(topic, decode_publications(payload)))
-        except Exception:
-            log.exception("bus: a delivery on %s failed", topic)
+        delivery = Delivery(name[len(_PREFIX) : -1].decode(), decode_publications(payload))
+        for listener in self._delivery_listeners:
+            try:
+                listener(delivery)
+            except Exception:
+                log.exception("bus: a delivery on %s failed", delivery.topic)
+
+    def _on_resubscribed(self) -> None:
+        for listener in self._reconnect_listeners:
+            try:
+                listener()
+            except Exception:
+                log.exception("bus: a listener to reconnects failed")
 
     async def _load(self) -> None:
         try:

@@ -81,6 +81,16 @@ _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
 }
 
 
+#: part -> (event that says it again, field of the value)
+_SAID_BY = {
+    "room": ("room.updated", "room"),
+    "notice": ("room.notice", "text"),
+    "shelf": ("shelf.updated", "items"),
+    "pinned": ("shelf.pinned", "product_id"),
+    "video": ("video.started", "video"),
+}
+
+
 def part_of(event: Mapping[str, Any]) -> tuple[str, Any] | None:
     """The part that a numbered event replaces, and its new value; None if it changes no state."""
     known = _PARTS.get(event.get("type", ""))
@@ -107,6 +117,16 @@ def apply(state: State, event: Mapping[str, Any]) -> State:
     if part.startswith(SALE_PREFIX):
         return _tidied({**state, "flash_sales": _with_sale(state["flash_sales"], value)})
     return _tidied({**state, part: value})
+
+
+def event_of(part: str, value: Any) -> dict[str, Any]:
+    """The event (without `at`) that says again what a part is, for when the news of it was lost."""
+    if part == "chat_rules":
+        return {"type": "chat.rules", **value}
+    if part.startswith(SALE_PREFIX):
+        return {"type": "flash_sale.updated", "flash_sale": value}
+    kind, field = _SAID_BY[part]
+    return {"type": kind, field: value}
 
 
 def state_of(parts: Mapping[str, Any]) -> State:

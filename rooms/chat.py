@@ -1,0 +1,51 @@
+"""Chat: what a viewer may send, and the line that everybody gets."""
+
+import re
+
+import msgspec
+
+from rooms import text
+from rooms.errors import Invalid
+from rooms.room import Speaker
+
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What a viewer publishes into `chat:<room>`."""
+
+    text: str
+    reply_to: str | None = None
+
+
+class _Event(msgspec.Struct, kw_only=True, omit_defaults=True, tag="chat", tag_field="type"):
+    id: str
+    user: dict[str, object]
+    text: str
+    at: int
+    reply_to: str | None = None
+
+
+def read(data: bytes) -> Line:
+    """
+    What the viewer sent, cleaned.
+
+    Raises:
+        Invalid: Not the shape of a chat line, or a text that cannot be shown.
+    """
+    try:
+        line = msgspec.json.decode(data, type=Line)
+    except (msgspec.DecodeError, UnicodeError) as problem:
+        raise Invalid(f"Chat takes {{text, reply_to?}}: {problem}") from None
+    if line.reply_to is not None and not _MESSAGE_ID.fullmatch(line.reply_to):
+        raise Invalid("reply_to is not the id of a message")
+    return Line(text=text.clean(line.text), reply_to=line.reply_to)
+
+
+def event(id: str, speaker: Speaker, line: Line, at: int) -> bytes:
+    """The line as everybody gets it; `at` in integer milliseconds."""
+    return msgspec.json.encode(
+        _Event(
+            id=id, user=msgspec.to_builtins(speaker), text=line.text, at=at, reply_to=line.reply_to
+        )
+    )

@@ -1,0 +1,180 @@
+"""Rooms, shows and parts in SQL. A room's row is locked first, so its changes happen one by one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from rooms import schema_sql
+from rooms.errors import NotFound, Unavailable, WrongState
+from rooms.room import Room
+from rooms.store import Part, ReadProducts
+from rooms.times import rfc3339
+
+CALL_SECONDS = 6.0  # longer than SQLite's busy timeout, so that its own error comes first
+
+_room, _show, _part = schema_sql.room, schema_sql.show, schema_sql.room_part
+
+
+class SqlRooms:
+    """The port `rooms.store.RoomStore` on SQLite or PostgreSQL."""
+
+    def __init__(self, write_engine: AsyncEngine, read_engine: AsyncEngine) -> None:
+        self._write_engine = write_engine
+        self._read_engine = read_engine
+
+    async def create(self, room: Room, parts: dict[str, bytes], *, at: int) -> None:
+        row = {**msgspec.structs.asdict(room), "started_at": None, "created_at": at}
+        rows = [
+            {"room": room.id, "part": part, "version": 1, "body": body.decode()}
+            for part, body in parts.items()
+        ]
+        try:
+            async with self._writing() as connection:
+                await connection.execute(sa.insert(_room).values(row))
+                await connection.execute(sa.insert(_part), rows)
+        except IntegrityError:
+            raise WrongState(f"There is a room {room.id} already") from None
+
+    async def get(self, id: str) -> Room | None:
+        async with self._reading() as connection:
+            row = (await connection.execute(sa.select(_room).where(_room.c.id == id))).first()
+        return None if row is None else _as_room(row)
+
+    async def page(self, state: str | None, after: str, limit: int) -> list[Room]:
+        query = sa.select(_room).where(_room.c.id > after).order_by(_room.c.id).limit(limit)
+        if state is not None:
+            query = query.where(_room.c.state == state)
+        async with self._reading() as connection:
+            return [_as_room(row) for row in await connection.execute(query)]
+
+    async def change(self, id: str, change: Callable[[Room], Room], *, at: int) -> tuple[Room, int]:
+        async with self._writing() as connection:
+            old = await self._lock(connection, id)
+            new = change(old)
+            await connection.execute(sa.update(_room).where(_room.c.id == id).values(_values(new)))
+            await self._record_show(connection, old, new, at)
+            version = await self._raise(connection, id, "room", msgspec.json.encode(new))
+        return new, version
+
+    async def put(self, id: str, part: str, body: bytes) -> int:
+        async with self._writing() as connection:
+            await self._lock(connection, id)
+            return await self._raise(connection, id, part, body)
+
+    async def put_shelf(
+        self, id: str, product_ids: Sequence[str] | None, read: ReadProducts
+    ) -> tuple[list[dict[str, object]], int]:
+        async with self._writing() as connection:
+            await self._lock(connection, id)
+            if product_ids is None:
+                stored = await connection.scalar(
+                    sa.select(_part.c.body).where(_part.c.room == id, _part.c.part == "shelf")
+                )
+                product_ids = json.loads(stored or "[]")
+            version = await self._raise(
+                connection, id, "shelf", msgspec.json.encode(list(product_ids))
+            )
+            items = await read(list(product_ids))
+        return items, version
+
+    async def parts(self, id: str) -> dict[str, Part]:
+        query = sa.select(_part.c.part, _part.c.body, _part.c.version).where(_part.c.room == id)
+        async with self._reading() as connection:
+            rows = await connection.execute(query)
+            return {row.part: Part(row.body.encode(), row.version) for row in rows}
+
+    async def rooms_showing(self, product_id: str) -> list[str]:
+        quoted = json.dumps(product_id, ensure_ascii=False)
+        query = sa.select(_part.c.room).where(
+            _part.c.part == "shelf", _part.c.body.contains(quoted, autoescape=True)
+        )
+        async with self._reading() as connection:
+            return list((await connection.scalars(query.order_by(_part.c.room))).all())
+
+    async def live(self) -> list[str]:
+        query = sa.select(_room.c.id).where(_room.c.state == "live").order_by(_room.c.id)
+        async with self._reading() as connection:
+            return list((await connection.scalars(query)).all())
+
+    async def _lock(self, connection: AsyncConnection, id: str) -> Room:
+        query = sa.select(_room).where(_room.c.id == id).with_for_update()
+        row = (await connection.execute(query)).first()
+        if row is None:
+            raise NotFound(f"There is no room {id}")
+        return _as_room(row)
+
+    async def _record_show(
+        self, connection: AsyncConnection, old: Room, new: Room, at: int
+    ) -> None:
+        if old.state == "live" and (new.state != "live" or new.show != old.show):
+            await connection.execute(
+                sa.update(_show).where(_show.c.id == old.show).values(ended_at=at)
+            )
+        if new.state == "live" and new.show != old.show:
+            await connection.execute(
+                sa.insert(_show).values(id=new.show, room=new.id, started_at=at)
+            )
+
+    async def _raise(self, connection: AsyncConnection, id: str, part: str, body: bytes) -> int:
+        """Replace a part and raise its version. The room is locked."""
+        here = (_part.c.room == id) & (_part.c.part == part)
+        version: int = (await connection.scalar(sa.select(_part.c.version).where(here)) or 0) + 1
+        values = {"version": version, "body": body.decode()}
+        if version > 1:
+            await connection.execute(sa.update(_part).where(here).values(values))
+        else:
+            await connection.execute(sa.insert(_part).values(room=id, part=part, **values))
+        return version
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        with _problems():
+            async with asyncio.timeout(CALL_SECONDS), self._write_engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        with _problems():
+            async with asyncio.timeout(CALL_SECONDS), self._read_engine.connect() as connection:
+                yield connection
+
+
+class _problems:
+    """What the database says, as a refusal that tells to try again."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, IntegrityError):
+            return
+        if isinstance(problem, SQLAlchemyError | TimeoutError | OSError):
+            raise Unavailable("The database does not answer") from problem
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _values(room: Room) -> dict[str, Any]:
+    started = None if room.started_at is None else _ms(room.started_at)
+    return {**msgspec.structs.asdict(room), "started_at": started}
+
+
+def _as_room(row: Any) -> Room:
+    return Room(
+        id=row.id,
+        title=row.title,
+        state=row.state,
+        show=row.show,
+        started_at=None if row.started_at is None else rfc3339(row.started_at),
+        merchant_ids=list(row.merchant_ids),
+    )

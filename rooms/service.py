@@ -1,0 +1,477 @@
+"""
+The use cases of rooms: what the server asks for, over the bus, the record and the shop.
+
+Every method raises `rooms.errors.Refusal`. Times are integer milliseconds from `now`.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from rooms import channels, chat, danmaku, snapshot, text
+from rooms.bus import Bus, Message, Outcome
+from rooms.counts_service import Counts
+from rooms.errors import Invalid, NotFound, Refusal, TooFast, Unavailable, WrongState
+from rooms.outbox_service import Outbox
+from rooms.pacing_service import Conflator, FreshReads
+from rooms.room import Room, Speaker
+from rooms.source import ShowSource
+from rooms.state_service import (
+    Change,
+    StateKeeper,
+    change_messages,
+    numbered,
+    publish,
+    sale_message,
+)
+from rooms.store import RoomStore
+from rooms.times import rfc3339
+
+SALE_SECONDS = 0.05  # a room hears of its sales at most this often: one tick
+SHELF_SECONDS = 0.5  # a shelf is up to 50 kB; stock on it is a hint
+TICK_SECONDS = 1.0  # viewers, likes, and what could not be published
+KNOWN_MS = 2_000  # how long a room object may be out of date for checks that are not of record
+KNOWN_MAX = 10_000  # room objects remembered
+SHELF_MAX = 100  # products on a shelf
+MERCHANTS_MAX = 50  # merchants of a room
+PAGE_MAX = 100  # rooms in one answer
+
+Ids = list[str]  # by another name, because `RoomService.list` hides the built-in one
+Items = list[dict[str, Any]]
+
+_ROOM_ID = re.compile(r"[a-z0-9-]{1,40}")
+
+log = logging.getLogger(__name__)
+
+
+class RoomService:
+    """What can be done with rooms. `node` is random per process start."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        store: RoomStore,
+        source: ShowSource,
+        *,
+        node: str,
+        now: Callable[[], int],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._bus = bus
+        self._store = store
+        self._node = node
+        self._now = now
+        self._new_id = new_id
+        self._state = StateKeeper(bus, store, source)
+        self._outbox = Outbox(bus, self._state.restore)
+        self._counts = Counts(bus, self._known_room)
+        self._reads = FreshReads()
+        self._known: dict[str, tuple[Room | None, int]] = {}
+        self._sales: dict[str, dict[str, tuple[bytes, int]]] = {}  # room -> sale -> newest
+        self._sale_news = Conflator(self._publish_sales, SALE_SECONDS)
+        self._shelf_news = Conflator(self._publish_shelf, SHELF_SECONDS)
+        self._sampled_out: dict[str, int] = {}  # room -> danmaku since the last that passed
+        self._unpublished: set[str] = set()  # rooms whose record is ahead of the bus
+        self._republish = False
+        bus.on_reconnect(self._on_reconnect)
+
+    # Rooms
+
+    async def create(self, id: str, title: str, merchant_ids: Sequence[str], *, actor: str) -> Room:
+        """A new room. Raises Invalid, WrongState (the id is taken)."""
+        if not _ROOM_ID.fullmatch(id):
+            raise Invalid("A room's id is 1 to 40 of a-z, 0-9 and -")
+        room = Room(
+            id=id,
+            title=_title(title),
+            state="idle",
+            show=None,
+            started_at=None,
+            merchant_ids=_merchants(merchant_ids),
+        )
+        parts = {"room": msgspec.json.encode(room)}
+        await self._store.create(room, parts, at=self._now())
+        self._remember(id, room)
+        try:
+            await self._state.begin(id)
+            await self._tell_staff(id, "room.created", actor)
+        except Unavailable as problem:
+            self._postpone(id, problem)
+        return room
+
+    async def edit(
+        self,
+        room: str,
+        *,
+        title: str | None = None,
+        merchant_ids: Sequence[str] | None = None,
+        actor: str,
+    ) -> Room:
+        """Change title or merchants."""
+        new_title = None if title is None else _title(title)
+        merchants = None if merchant_ids is None else _merchants(merchant_ids)
+
+        def change(old: Room) -> Room:
+            return msgspec.structs.replace(
+                old,
+                title=old.title if new_title is None else new_title,
+                merchant_ids=old.merchant_ids if merchants is None else merchants,
+            )
+
+        return await self._change(room, change, "room.updated", actor)
+
+    async def list(
+        self, state: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[Room], str | None]:
+        """Rooms in order of id, and the cursor of the next page."""
+        size = max(1, min(limit, PAGE_MAX))
+        rooms = await self._store.page(state, cursor or "", size + 1)
+        return rooms[:size], rooms[size - 1].id if len(rooms) > size else None
+
+    async def get(self, room: str) -> Room:
+        """The room on record. Raises NotFound."""
+        found = await self._store.get(room)
+        self._remember(room, found)
+        if found is None:
+            raise NotFound(f"There is no room {room}")
+        return found
+
+    async def start(self, room: str, *, actor: str) -> Room:
+        """Go live with a new show. Raises WrongState if the room is live."""
+        show, at = self._new_id("shw"), rfc3339(self._now())
+
+        def change(old: Room) -> Room:
+            if old.state == "live":
+                raise WrongState("The room is live already")
+            return msgspec.structs.replace(old, state="live", show=show, started_at=at)
+
+        started = await self._change(room, change, "room.started", actor)
+        try:
+            await self._tidy(room)
+        except Unavailable as problem:
+            log.warning("finished sales of %s stay on the bus: %s", room, problem)
+        return started
+
+    async def end(self, room: str, *, actor: str) -> Room:
+        """End the show. Raises WrongState if the room is not live."""
+
+        def change(old: Room) -> Room:
+            if old.state != "live":
+                raise WrongState("The room is not live")
+            return msgspec.structs.replace(old, state="ended")
+
+        return await self._change(room, change, "room.ended", actor)
+
+    # What the room shows
+
+    async def set_notice(self, room: str, text_or_none: str | None, *, actor: str) -> Room:
+        """Show a notice, or none."""
+        notice = text_or_none and text.clean(
+            text_or_none, longest=text.NOTICE_LENGTH_MAX, what="The notice"
+        )
+        version = await self._store.put(room, "notice", msgspec.json.encode(notice or None))
+        event = {"type": "room.notice", "text": notice or None}
+        await self._publish(room, (event, version), actor)
+        return await self.get(room)
+
+    async def pin(self, room: str, product_id: str | None, *, actor: str) -> Room:
+        """Pin a product of the shelf, or none. Raises NotFound if it is not on the shelf."""
+        if product_id is not None and product_id not in await self._shelf_ids(room):
+            raise NotFound("The product is not on the shelf of this room")
+        version = await self._store.put(room, "pinned", msgspec.json.encode(product_id))
+        event = {"type": "shelf.pinned", "product_id": product_id}
+        await self._publish(room, (event, version), actor)
+        return await self.get(room)
+
+    async def set_shelf(self, room: str, product_ids: Sequence[str], *, actor: str) -> Items:
+        """Put these products on the shelf, in this order. Raises NotFound for unknown ones."""
+        ids = list(product_ids)
+        if len(ids) > SHELF_MAX:
+            raise Invalid(f"A shelf holds {SHELF_MAX} products")
+        if len(set(ids)) < len(ids):
+            raise Invalid("A product stands on the shelf once")
+
+        async def read(wanted: Ids) -> Items:
+            items = await self._state.shelf(wanted)
+            missing = set(wanted) - {item["id"] for item in items}
+            if missing:
+                raise NotFound("There is no product " + ", ".join(sorted(missing)))
+            return items
+
+        items, version = await self._store.put_shelf(room, ids, read)
+        await self._publish(room, ({"type": "shelf.updated", "items": items}, version), actor)
+        pinned = (await self._store.parts(room)).get("pinned")
+        if pinned and msgspec.json.decode(pinned.body) not in (None, *ids):
+            await self.pin(room, None, actor=actor)
+        return items
+
+    async def refresh_shelf(self, room: str) -> None:
+        """Products of the shelf changed: show them, at most twice a second. Returns at once."""
+        self._shelf_news.mark(room)
+
+    async def rooms_showing(self, product_id: str) -> Ids:
+        """Rooms that have the product on their shelf."""
+        return await self._store.rooms_showing(product_id)
+
+    async def publish_sale(self, room: str, sale_id: str, body: bytes, version: int) -> None:
+        """A flash sale changed: show its newest version, at most once a tick. Returns at once."""
+        waiting = self._sales.setdefault(room, {})
+        if sale_id not in waiting or waiting[sale_id][1] < version:
+            waiting[sale_id] = (_one_line(body), version)
+        self._sale_news.mark(room)
+
+    # What viewers do
+
+    async def say(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> Outcome:
+        """Publish a line of chat; returns when it is numbered. Raises Invalid, TooFast."""
+        line = chat.read(data)
+        await self._must_exist(room)
+        event = chat.event(self._new_id("msg"), speaker, line, self._now())
+        message = numbered(f"chat:{room}", event, info=info, capped=not speaker.badges)
+        [outcome] = await self._outbox.send(room, [message], wait_ms=channels.CHAT.tick_ms)
+        if outcome.dropped:
+            raise TooFast("Everybody is talking at once; try again in a moment")
+        return outcome
+
+    async def throw(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> bytes | None:
+        """
+        Throw danmaku. None if everybody gets it; if it was sampled out, the publication's data,
+        to be shown to its sender alone.
+        """
+        shot = danmaku.read(data)
+        await self._must_exist(room)
+        missed = self._sampled_out.pop(room, 0)
+        event = danmaku.event(self._new_id("dmk"), speaker, shot, self._now(), missed)
+        message = Message(
+            channel=f"danmaku:{room}",
+            data=event,
+            info=info,
+            numbered=False,
+            droppable=not speaker.badges,
+        )
+        try:
+            [outcome] = await self._outbox.send(room, [message], wait_ms=channels.DANMAKU.tick_ms)
+        except Refusal:
+            self._count_sampled_out(room, missed)
+            raise
+        if not outcome.dropped:
+            return None
+        self._count_sampled_out(room, missed + 1)
+        return event
+
+    async def like(self, room: str, count: int) -> None:
+        """Add likes to the room; they are summed once a second."""
+        await self._must_exist(room)
+        self._counts.like(room, count)
+
+    def note_online(self, room: str, count: int) -> None:
+        """This worker's viewers of the room."""
+        self._counts.note_online(room, count)
+
+    # What is read and told
+
+    async def snapshot(self, room: str) -> bytes:
+        """The contract's snapshot as JSON, as of after the call began."""
+
+        async def read() -> bytes:
+            return snapshot.encode(await self._state.snapshot(room), self._now())
+
+        return await self._reads.get(room, read)
+
+    async def advise(self, room: str, event: dict[str, Any]) -> None:
+        """Tell the room something that is not numbered: who misses it, misses nothing."""
+        data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
+        message = Message(channel=f"room:{room}", data=data, numbered=False)
+        await self._outbox.send(room, [message])
+
+    async def tell_console(self, room: str, event: dict[str, Any]) -> None:
+        """Tell the staff of the room."""
+        await self._outbox.send(room, [self._console(room, event)])
+
+    async def tell_user(self, user: str, event: dict[str, Any]) -> None:
+        """Tell one user, on all of the user's pages; kept for those that are away."""
+        channel = channels.personal(user)
+        data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
+        await self._outbox.send(channel, [numbered(channel, data)])
+
+    async def publish(
+        self, channel: str, data: bytes, info: bytes, rules: channels.Rules
+    ) -> Outcome:
+        """Publish into an operator's channel, as its namespace says."""
+        message = Message(
+            channel=channel,
+            data=_one_line(data),
+            info=info,
+            numbered=rules.has_history,
+            history_size=rules.history_size,
+            history_ttl_seconds=rules.history_ttl_seconds,
+        )
+        topic = channels.topic_of(channel)
+        [outcome] = await self._outbox.send(topic, [message], wait_ms=rules.tick_ms)
+        return outcome
+
+    # In the background
+
+    async def run(self) -> None:
+        """Count and catch up once a second, until cancelled. Failures are logged and tried again."""
+        while True:
+            try:
+                await self._tick()
+            except Refusal as problem:
+                log.warning("rooms: %s; trying again", problem)
+            except Exception:
+                log.exception("rooms: a tick failed")
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def rebuild(self, room: str) -> None:
+        """Put the room's state back from the record, under a new epoch, if it is missing."""
+        await self._state.restore(room)
+
+    async def republish_live_rooms(self) -> None:
+        """Say again what is on record of all live rooms; the bus drops what is not new."""
+        for room in await self._store.live():
+            await self._say_again(room)
+            self._shelf_news.mark(room)
+
+    async def close(self) -> None:
+        """Send what waits, then stop."""
+        await self._sale_news.close()
+        await self._shelf_news.close()
+        await self._outbox.close()
+
+    async def _tick(self) -> None:
+        if self._republish:
+            self._republish = False
+            try:
+                await self.republish_live_rooms()
+            except Refusal:
+                self._republish = True
+                raise
+        for room in list(self._unpublished):
+            await self._say_again(room)
+            self._unpublished.discard(room)
+        for room, totals in await self._counts.tick():
+            stats = {"type": "room.stats", "online": totals.online, "likes": totals.likes}
+            await self.advise(room, stats)
+
+    async def _say_again(self, room: str) -> None:
+        await publish(self._outbox, room, await self._state.recorded(room), self._now())
+
+    async def _change(
+        self, room: str, change: Callable[[Room], Room], event: str, actor: str
+    ) -> Room:
+        """Record a change of the room object, then tell it."""
+        changed, version = await self._store.change(room, change, at=self._now())
+        self._remember(room, changed)
+        body = {"type": event, "room": msgspec.to_builtins(changed)}
+        await self._publish(room, (body, version), actor)
+        return changed
+
+    async def _publish(self, room: str, change: Change, actor: str) -> None:
+        """Tell a recorded change; if the bus does not answer it is told later, from the record."""
+        event, _ = change
+        messages = change_messages(room, [change], self._now())
+        messages.append(self._console(room, {"type": event["type"], "actor": actor}))
+        try:
+            await self._outbox.send(room, messages)
+        except Unavailable as problem:
+            self._postpone(room, problem)
+
+    def _postpone(self, room: str, problem: Unavailable) -> None:
+        log.warning("%s: recorded, to be published later: %s", room, problem)
+        self._unpublished.add(room)
+
+    def _console(self, room: str, event: dict[str, Any]) -> Message:
+        data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
+        return numbered(f"console:{room}", data)
+
+    async def _tell_staff(self, room: str, event: str, actor: str) -> None:
+        await self.tell_console(room, {"type": event, "actor": actor})
+
+    async def _publish_sales(self, room: str) -> None:
+        waiting = self._sales.pop(room, {})
+        messages = [
+            sale_message(room, sale, body, version, self._now())
+            for sale, (body, version) in waiting.items()
+        ]
+        try:
+            if messages:
+                await self._outbox.send(room, messages)
+        except (Unavailable, TooFast):
+            self._sales[room] = {**waiting, **self._sales.get(room, {})}
+            raise
+
+    async def _publish_shelf(self, room: str) -> None:
+        items, version = await self._store.put_shelf(room, None, self._state.shelf)
+        change: Change = ({"type": "shelf.updated", "items": items}, version)
+        await publish(self._outbox, room, [change], self._now())
+
+    async def _tidy(self, room: str) -> None:
+        """Take away the parts of sales that were over before this show."""
+        over = snapshot.sales_over(await self._state.snapshot(room))
+        messages = [
+            Message(
+                channel=f"room:{room}",
+                data=b"",
+                numbered=False,
+                part=part,
+                body=b"null",
+                version=version + 1,
+            )
+            for part, version in over
+        ]
+        if messages:
+            await self._outbox.send(room, messages)
+
+    async def _shelf_ids(self, room: str) -> Ids:
+        shelf = (await self._store.parts(room)).get("shelf")
+        return [] if shelf is None else msgspec.json.decode(shelf.body, type=Ids)
+
+    async def _must_exist(self, room: str) -> None:
+        if await self._known_room(room) is None:
+            raise NotFound(f"There is no room {room}")
+
+    async def _known_room(self, room: str) -> Room | None:
+        """The room object, at most two seconds old."""
+        known = self._known.get(room)
+        if known is not None and known[1] > self._now():
+            return known[0]
+        found = await self._store.get(room)
+        self._remember(room, found)
+        return found
+
+    def _remember(self, id: str, room: Room | None) -> None:
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()  # rare, and costs one read a room
+        self._known[id] = (room, self._now() + KNOWN_MS)
+
+    def _count_sampled_out(self, room: str, count: int) -> None:
+        if count:
+            self._sampled_out[room] = self._sampled_out.get(room, 0) + count
+
+    def _on_reconnect(self) -> None:
+        self._republish = True
+
+
+def _title(title: str) -> str:
+    return text.clean(title, longest=text.TITLE_LENGTH_MAX, what="The title")
+
+
+def _merchants(ids: Sequence[str]) -> list[str]:
+    if len(ids) > MERCHANTS_MAX or not all(0 < len(one) <= 64 for one in ids):
+        raise Invalid(f"At most {MERCHANTS_MAX} merchants, each an id")
+    return list(dict.fromkeys(ids))
+
+
+def _one_line(data: bytes) -> bytes:
+    """JSON without raw newlines, which would split a frame."""
+    if b"\n" not in data and b"\r" not in data:
+        return data
+    try:
+        return msgspec.json.format(data, indent=-1)
+    except msgspec.DecodeError as problem:
+        raise Invalid(f"Not JSON: {problem}") from None

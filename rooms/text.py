@@ -1,0 +1,42 @@
+"""
+What a line of text must be before anybody sees it.
+
+Characters are counted after NFC, the form in which the text goes on.
+"""
+
+import re
+import unicodedata
+
+from rooms.errors import Invalid
+
+CHAT_LENGTH_MAX = 200  # characters
+NOTICE_LENGTH_MAX = 500
+TITLE_LENGTH_MAX = 80
+
+#: control characters, lone surrogates, and the separators that break a line or a JSON script
+_FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: joiners and marks that show nothing by themselves
+_INVISIBLE = frozenset({"Cf", "Zs", "Mn", "Me"})
+#: Hangul fillers and the blank braille pattern count as letters and symbols, and show nothing
+_BLANK = re.compile("[\u115f\u1160\u3164\uffa0\u2800]")
+
+
+def clean(text: str, *, longest: int = CHAT_LENGTH_MAX, what: str = "The text") -> str:
+    """
+    The text in NFC, without blanks around it.
+
+    Raises:
+        Invalid: Empty or invisible, longer than `longest` characters, or with characters that
+            do not belong into a line.
+    """
+    for character in text:
+        if unicodedata.category(character) in _FORBIDDEN:
+            raise Invalid(f"{what} has a control character or half a character in it")
+    normal = unicodedata.normalize("NFC", text).strip()
+    if not any(unicodedata.category(c) not in _INVISIBLE for c in _BLANK.sub("", normal)):
+        raise Invalid(f"{what} is empty")
+    if len(normal) > longest:
+        raise Invalid(
+            f"{what} has {len(normal)} characters; {longest} are allowed", longest=longest
+        )
+    return normal
