@@ -317,7 +317,7 @@ class RoomService:
     # In the background
 
     async def run(self) -> None:
-        """Count and catch up once a second, until cancelled. Failures are logged and tried again."""
+        """Count and catch up once a second, until cancelled. Failures are logged, then retried."""
         while True:
             try:
                 await self._tick()
