@@ -1,0 +1,81 @@
+"""
+Every request and what decides it, as one table; and one batch from requests to effects.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from orders import decide_orders, decide_products, decide_sales, requests
+from orders.desk import Answer, Desk
+from orders.errors import Refusal
+from orders.ledger import Wanted
+from orders.memory import Memory
+from orders.requests import AnyRequest
+from orders.sale import check_reserve_request
+from orders.text import check_prose
+
+MAX_TEXT_CHARS = 10_000  # of any field; the rules of each field are narrower
+
+
+class Rule(NamedTuple):
+    """`wants`: what must be read first. `decide`: the answer, or a `Refusal`."""
+
+    wants: Callable[[Memory, Any, Wanted], None]
+    decide: Callable[[Desk, Any], Answer]
+
+
+RULES: dict[type, Rule] = {
+    requests.Reserve: Rule(decide_orders.reserve_wants, decide_orders.reserve),
+    requests.Pay: Rule(decide_orders.pay_wants, decide_orders.pay),
+    requests.Cancel: Rule(decide_orders.cancel_wants, decide_orders.cancel),
+    requests.CreateProduct: Rule(decide_products.create_wants, decide_products.create),
+    requests.EditProduct: Rule(decide_products.edit_wants, decide_products.edit),
+    requests.AdjustStock: Rule(decide_products.adjust_wants, decide_products.adjust),
+    requests.SetGrant: Rule(decide_products.grant_wants, decide_products.set_grant),
+    requests.CreateSale: Rule(decide_sales.create_wants, decide_sales.create),
+    requests.EditSale: Rule(decide_sales.edit_wants, decide_sales.edit),
+    requests.CancelSale: Rule(decide_sales.cancel_wants, decide_sales.cancel),
+    requests.Note: Rule(decide_products.note_wants, decide_products.note),
+}
+
+Result = Answer | Refusal
+
+
+def check_request(request: AnyRequest) -> None:
+    """What can be refused at the door: no text gets in that a database cannot hold."""
+    if isinstance(request, requests.Reserve):
+        check_reserve_request(request)
+        return
+    for name in request.__struct_fields__:
+        value = getattr(request, name)
+        if isinstance(value, str):
+            check_prose(value, name, most=MAX_TEXT_CHARS)
+
+
+def what_is_missing(memory: Memory, batch: Sequence[AnyRequest], now: int) -> Wanted:
+    """What the requests and the timers need that memory does not hold."""
+    wanted = Wanted()
+    for request in batch:
+        RULES[type(request)].wants(memory, request, wanted)
+    if memory.next_due_at is not None and now >= memory.next_due_at:
+        wanted.due_at = now
+    if memory.voids:
+        wanted.void_sale = memory.voids[0]
+        wanted.sales.add(memory.voids[0])
+    return wanted
+
+
+def decide(desk: Desk, batch: Sequence[AnyRequest], void_sale: str | None) -> list[Result]:
+    """The result of each request, timers first, so that freed units can be sold in this batch."""
+    decide_sales.turn_by_clock(desk)
+    decide_orders.expire_due(desk)
+    if void_sale is not None:
+        decide_orders.void_orders(desk, void_sale)
+    return [_result(desk, request) for request in batch]
+
+
+def _result(desk: Desk, request: AnyRequest) -> Result:
+    try:
+        return RULES[type(request)].decide(desk, request)
+    except Refusal as refusal:
+        return refusal

@@ -1,0 +1,192 @@
+"""Decisions about orders: reserve, pay, cancel, expire. Pure: drafts in, drafts changed."""
+
+import msgspec
+
+from orders.desk import Answer, Desk, SaleDraft
+from orders.errors import NotFound, WrongState
+from orders.ledger import OrderKey, Wanted
+from orders.memory import Memory
+from orders.order import edge, path
+from orders.requests import Cancel, Pay, Reserve
+from orders.rows import VOID_DONE, LineRow, OrderRow, PaymentRow, SaleRow
+from orders.sale import (
+    check_repeat,
+    check_reserve,
+    fingerprint,
+)
+from orders.shapes import Buyer, Line, Order
+from orders.text import check_text
+from orders.times import rfc3339
+
+CLIENT = "client"  # the space of keys that buyers make
+
+
+def reserve_wants(memory: Memory, request: Reserve, wanted: Wanted) -> None:
+    """A known key is read; so is everything about a sale that is not open any more."""
+    unknown_sale = request.flash_sale not in memory.sales
+    if unknown_sale or (request.buyer, request.key) in memory.keys:
+        wanted.keys.add(OrderKey(request.buyer, CLIENT, request.key))
+    if unknown_sale:
+        wanted.sales.add(request.flash_sale)
+
+
+def reserve(desk: Desk, request: Reserve) -> Answer:
+    """First the key, then the sale's clock, buyers, limit and stock."""
+    known = desk.facts.by_key.get(OrderKey(request.buyer, CLIENT, request.key))
+    if known is not None:
+        check_repeat(known, request)
+        return known.answer.encode()
+    sale = desk.sale_row(request.flash_sale)
+    if sale is None:
+        raise NotFound("no such flash sale")
+    check_reserve(sale, request, desk.units_of(sale.id, request.buyer), desk.now)
+    draft = desk.sale(sale.id)
+    assert draft is not None
+    return _place(desk, draft, request)
+
+
+def _place(desk: Desk, draft: SaleDraft, request: Reserve) -> bytes:
+    sale = draft.row
+    draft.take(request.buyer, request.quantity)
+    order_id = desk.new_id("ord")
+    answer = msgspec.json.encode(_order(desk, sale, request, order_id))
+    row = OrderRow(
+        id=order_id,
+        buyer=request.buyer,
+        space=CLIENT,
+        key=request.key,
+        fingerprint=fingerprint(request),
+        answer=answer.decode(),
+        changes="{}",
+        state="reserved",
+        sequence=1,
+        merchant=sale.merchant,
+        flash_sale_id=sale.id,
+        quantity=request.quantity,
+        amount_cents=sale.price_cents * request.quantity,
+        refunded_cents=0,
+        currency=sale.currency,
+        restocked=0,
+        created_at=desk.now,
+        expires_at=desk.now + sale.hold_seconds * 1000,
+        paid_at=None,
+    )
+    line = LineRow(
+        order_id=order_id,
+        no=1,
+        product_id=sale.product_id,
+        quantity=request.quantity,
+        unit_price_cents=sale.price_cents,
+    )
+    desk.add_order(row, [line], request.actor)
+    desk.keys[(request.buyer, request.key)] = sale.id
+    return answer
+
+
+def _order(desk: Desk, sale: SaleRow, request: Reserve, order_id: str) -> Order:
+    return Order(
+        id=order_id,
+        state="reserved",
+        sequence=1,
+        merchant=sale.merchant,
+        lines=[
+            Line(
+                product_id=sale.product_id,
+                sku=sale.sku,
+                title=sale.title,
+                quantity=request.quantity,
+                unit_price_cents=sale.price_cents,
+            )
+        ],
+        amount_cents=sale.price_cents * request.quantity,
+        refunded_cents=0,
+        currency=sale.currency,
+        room=sale.room,
+        show=sale.show,
+        flash_sale=sale.id,
+        source="flash_sale",
+        buyer=Buyer(id=request.buyer, name=request.buyer_name),
+        metadata=request.metadata,
+        delivery=None,
+        shipment=None,
+        checkout_url=None,
+        created_at=rfc3339(desk.now),
+        expires_at=rfc3339(desk.now + sale.hold_seconds * 1000),
+        paid_at=None,
+    )
+
+
+def pay_wants(memory: Memory, request: Pay, wanted: Wanted) -> None:
+    wanted.orders.add(request.order)
+    wanted.payments.add((request.provider, request.payment))
+
+
+def pay(desk: Desk, request: Pay) -> Answer:
+    """The whole amount, once: the same payment repeated changes nothing."""
+    check_text(request.provider, "provider", most=64)
+    check_text(request.payment, "payment", most=200)
+    row = _order_row(desk, request.order)
+    booked = desk.facts.payments.get((request.provider, request.payment))
+    if booked is not None:
+        if booked.order_id != row.id:
+            raise WrongState("this payment belongs to another order")
+        return row.json
+    if row.state == "reserved" and row.expires_at is not None and desk.now >= row.expires_at:
+        raise WrongState("the order was held until its deadline, which has passed", state="expired")
+    steps = path(row.state, "paid")
+    edge(row.state, steps[0])
+    row.paid_at = desk.now
+    for step in steps:
+        fields: dict[str, object] = {"paid_at": rfc3339(desk.now)} if step == "paid" else {}
+        desk.move_order(row, step, request.actor, fields)
+    payment = PaymentRow(
+        provider=request.provider,
+        id=request.payment,
+        order_id=row.id,
+        amount_cents=row.amount_cents,
+        currency=row.currency,
+        state="captured",
+        at=desk.now,
+    )
+    desk.out.payments.append(payment)
+    desk.facts.payments[(request.provider, request.payment)] = payment
+    return row.json
+
+
+def cancel_wants(memory: Memory, request: Cancel, wanted: Wanted) -> None:
+    wanted.orders.add(request.order)
+
+
+def cancel(desk: Desk, request: Cancel) -> Answer:
+    """An unpaid order ends and its units are free again; repeated, it changes nothing."""
+    row = _order_row(desk, request.order)
+    if row.state != "cancelled":
+        desk.move_order(row, "cancelled", request.actor, {})
+    return row.json
+
+
+def expire_due(desk: Desk) -> None:
+    """End the orders whose hold is over."""
+    for order_id in desk.facts.due:
+        row = desk.facts.orders[order_id]
+        if row.state == "reserved":
+            desk.move_order(row, "expired", "system", {})
+
+
+def void_orders(desk: Desk, sale_id: str) -> None:
+    """Cancel the unpaid orders of a voided sale, a part at a time until none is left."""
+    for order_id in desk.facts.void:
+        row = desk.facts.orders[order_id]
+        if row.state in ("reserved", "pending_payment"):
+            desk.move_order(row, "cancelled", "system", {})
+    if not desk.facts.void_more:
+        draft = desk.sale(sale_id)
+        assert draft is not None
+        draft.row.void = VOID_DONE
+
+
+def _order_row(desk: Desk, order_id: str) -> OrderRow:
+    row = desk.facts.orders.get(order_id)
+    if row is None:
+        raise NotFound("no such order")
+    return row

@@ -1,0 +1,145 @@
+"""Decisions about flash sales: create, edit, cancel, start and end by the sale clock."""
+
+from orders.desk import Answer, Desk, SaleDraft
+from orders.errors import Invalid, NotFound, WrongState
+from orders.ledger import SkuAsked, Wanted
+from orders.memory import Memory
+from orders.requests import CancelSale, CreateSale, EditSale
+from orders.rows import VOID_NONE, VOID_WANTED, ProductRow, SaleRow
+from orders.sale import (
+    check_grant,
+    check_grant_units,
+    check_low_price,
+    check_new_sale,
+    check_sale_edit,
+    check_stock,
+    list_price,
+)
+
+
+def create_wants(memory: Memory, request: CreateSale, wanted: Wanted) -> None:
+    wanted.skus.add(_asked(request))
+
+
+def _asked(request: CreateSale) -> SkuAsked:
+    return SkuAsked(request.sku, request.merchant, request.room)
+
+
+def create(desk: Desk, request: CreateSale) -> Answer:
+    """Commit the units of a sale, inside the grant of the room and the stock of the product."""
+    check_new_sale(request)
+    product = _product(desk, request)
+    grant = desk.facts.grants.get((product.id, request.room))
+    check_grant(grant, request)
+    check_stock(product, request.units)
+    check_low_price(product, request)
+    row = _new_row(desk, request, product, granted=grant is not None)
+    desk.sales[row.id] = SaleDraft(row, {}, is_new=True)
+    row = desk.sales[row.id].row
+    desk.move_stock(product.id, committed=row.units)
+    desk.count_in_grant(row, row.units)
+    return desk.sale_answer(row)
+
+
+def _product(desk: Desk, request: CreateSale) -> ProductRow:
+    found = desk.facts.skus.get(_asked(request), [])
+    if not found:
+        where = "granted to the room" if request.merchant is None else "of this merchant"
+        raise NotFound(f"no product {request.sku} {where}")
+    if len(found) > 1:
+        raise Invalid("several merchants granted this SKU to the room", field="sku")
+    return desk.facts.products[found[0]]
+
+
+def _new_row(desk: Desk, request: CreateSale, product: ProductRow, *, granted: bool) -> SaleRow:
+    starts_at = desk.now + request.countdown_seconds * 1000
+    return SaleRow(
+        id=desk.new_id("sale"),
+        room=request.room,
+        show=request.show,
+        product_id=product.id,
+        merchant=product.merchant,
+        sku=product.sku,
+        title=product.title,
+        price_cents=request.price_cents,
+        list_price_cents=list_price(product),
+        currency=product.currency,
+        units=request.units,
+        sold=0,
+        counter=1,
+        state="scheduled" if request.countdown_seconds else "running",
+        per_buyer_limit=request.per_buyer_limit,
+        buyers=request.buyers,
+        hold_seconds=request.hold_seconds,
+        starts_at=starts_at,
+        ends_at=starts_at + request.duration_seconds * 1000,
+        created_at=desk.now,
+        granted=int(granted),
+        void=VOID_NONE,
+    )
+
+
+def edit_wants(memory: Memory, request: EditSale, wanted: Wanted) -> None:
+    known = memory.sales.get(request.flash_sale)
+    if known is None:
+        wanted.sales.add(request.flash_sale)
+    elif "units" in request.changes:
+        wanted.products.add(known.row.product_id)
+        wanted.grants.add((known.row.product_id, known.row.room))
+
+
+def edit(desk: Desk, request: EditSale) -> Answer:
+    """Refill or cut the units, change the limit or the end; what was reserved stays reserved."""
+    draft = _sale(desk, request.flash_sale)
+    check_sale_edit(draft.row, request.changes, desk.now)
+    if "units" in request.changes:
+        _resize(desk, draft, request.changes["units"])
+    draft.row.per_buyer_limit = request.changes.get("per_buyer_limit", draft.row.per_buyer_limit)
+    draft.row.ends_at = request.changes.get("ends_at", draft.row.ends_at)
+    return desk.sale_answer(draft.row)
+
+
+def _resize(desk: Desk, draft: SaleDraft, units: int) -> None:
+    row = draft.row
+    more = units - row.units
+    grant = desk.facts.grants.get((row.product_id, row.room))
+    if row.granted and grant is not None and more > 0:
+        check_grant_units(grant, more)
+    check_stock(desk.facts.products[row.product_id], more)
+    desk.move_stock(row.product_id, committed=more)
+    desk.count_in_grant(row, more)
+    row.units = units
+
+
+def cancel_wants(memory: Memory, request: CancelSale, wanted: Wanted) -> None:
+    if request.flash_sale not in memory.sales:
+        wanted.sales.add(request.flash_sale)
+
+
+def cancel(desk: Desk, request: CancelSale) -> Answer:
+    """Stop at once. Orders already taken are honoured, or voided in the batches that follow."""
+    if request.orders not in ("honour", "void"):
+        raise Invalid("orders must be honour or void", field="orders")
+    draft = _sale(desk, request.flash_sale)
+    if not draft.row.is_open:
+        raise WrongState(f"the sale is {draft.row.state}", state=draft.row.state)
+    if request.orders == "void":
+        draft.row.void = VOID_WANTED
+    desk.close_sale(draft, "cancelled")
+    return desk.sale_answer(draft.row)
+
+
+def turn_by_clock(desk: Desk) -> None:
+    """Start and end the sales whose time has come."""
+    for sale_id, known in desk.memory.sales.items():
+        if desk.now >= known.row.ends_at:
+            desk.close_sale(_sale(desk, sale_id), "ended")
+        elif known.row.state == "scheduled" and desk.now >= known.row.starts_at:
+            _sale(desk, sale_id).row.state = "running"
+
+
+def _sale(desk: Desk, sale_id: str) -> SaleDraft:
+    draft = desk.sale(sale_id)
+    if draft is None:
+        raise NotFound("no such flash sale")
+    return draft

@@ -1,0 +1,348 @@
+"""
+The desk on which one batch is decided: drafts of the rows that it changes, nothing committed yet.
+
+Requests are decided one after the other, each on the drafts that the ones before left. The result
+is a set of `Effects` for one transaction; only after its commit do the drafts reach the memory.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from orders.ledger import Effects, Facts, MemoryWrong
+from orders.memory import Memory
+from orders.order import edge
+from orders.rows import (
+    VOID_WANTED,
+    EdgeRow,
+    GrantDelta,
+    LineRow,
+    NoteRow,
+    OrderMove,
+    OrderRow,
+    ProductRow,
+    SaleChange,
+    SaleRow,
+    StockChangeRow,
+    StockDelta,
+    UnitsDelta,
+)
+from orders.shapes import FlashSale
+
+#: An answer is made when the batch is decided, because a later request may change the same row.
+Answer = bytes | Callable[[], bytes]
+
+
+class SaleDraft:
+    """A sale in this batch: its row as it will be, and what its buyers take or return."""
+
+    def __init__(self, row: SaleRow, units_of: dict[str, int], *, is_new: bool = False) -> None:
+        self.base = row
+        self.row = msgspec.structs.replace(row, counter=row.counter + (not is_new))
+        self.taken: dict[str, int] = {}
+        self.is_new = is_new
+        self._units_of = units_of
+
+    def units_of(self, buyer: str) -> int:
+        """Units that the buyer holds, this batch included."""
+        return self._units_of.get(buyer, 0) + self.taken.get(buyer, 0)
+
+    def take(self, buyer: str, quantity: int) -> None:
+        """Units to a buyer, or back from one when `quantity` is negative."""
+        self.row.sold += quantity
+        self.taken[buyer] = self.taken.get(buyer, 0) + quantity
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything but the counter differs from what is stored."""
+        if self.is_new or any(self.taken.values()):
+            return True
+        return msgspec.structs.replace(self.row, counter=self.base.counter) != self.base
+
+    def change(self) -> SaleChange:
+        """The guarded update of this sale."""
+        row = self.row
+        return SaleChange(
+            id=row.id,
+            known=self.base.counter,
+            sold_delta=row.sold - self.base.sold,
+            units=row.units,
+            state=row.state,
+            per_buyer_limit=row.per_buyer_limit,
+            ends_at=row.ends_at,
+            void=row.void,
+        )
+
+
+class Desk:
+    """One attempt at one batch. `now` is the sale clock, `new_id` makes ids by prefix."""
+
+    def __init__(
+        self, memory: Memory, facts: Facts, now: int, new_id: Callable[[str], str]
+    ) -> None:
+        self.memory = memory
+        self.facts = facts
+        self.now = now
+        self.new_id = new_id
+        self.n = memory.last_n
+        self.sales: dict[str, SaleDraft] = {}
+        self.keys: dict[tuple[str, str], str] = {}
+        self.new_orders: dict[str, OrderRow] = {}
+        self.order_base: dict[str, str] = {}  # order id -> its state before this batch
+        self.stock: dict[str, StockDelta] = {}
+        self.products_changed: set[str] = set()
+        self.out = Effects()
+        for row in facts.sales.values():
+            self._compare(row)
+
+    def _compare(self, row: SaleRow) -> None:
+        """A sale that was read must be what memory says of it."""
+        known = self.memory.sales.get(row.id)
+        if row.is_open != (known is not None):
+            raise MemoryWrong(f"sale {row.id} is {row.state} in the database")
+        if known is not None and known.row.counter != row.counter:
+            raise MemoryWrong(f"sale {row.id}: counter {row.counter}, not {known.row.counter}")
+
+    # ── rows ────────────────────────────────────────────────────────────────────────────────
+
+    def next_n(self) -> int:
+        """The next number of the feed; a gap means nothing."""
+        self.n += 1
+        return self.n
+
+    def sale_row(self, sale_id: str) -> SaleRow | None:
+        """A sale to look at."""
+        draft = self.sales.get(sale_id)
+        if draft is not None:
+            return draft.row
+        known = self.memory.sales.get(sale_id)
+        return known.row if known is not None else self.facts.sales.get(sale_id)
+
+    def sale(self, sale_id: str) -> SaleDraft | None:
+        """A sale to change."""
+        draft = self.sales.get(sale_id)
+        if draft is not None:
+            return draft
+        known = self.memory.sales.get(sale_id)
+        if known is not None:
+            draft = SaleDraft(known.row, known.units_of)
+        elif sale_id in self.facts.sales:
+            draft = SaleDraft(self.facts.sales[sale_id], {})
+        else:
+            return None
+        self.sales[sale_id] = draft
+        return draft
+
+    def units_of(self, sale_id: str, buyer: str) -> int:
+        """Units of an open sale that the buyer holds, this batch included."""
+        draft = self.sales.get(sale_id)
+        if draft is not None:
+            return draft.units_of(buyer)
+        known = self.memory.sales.get(sale_id)
+        return 0 if known is None else known.units_of.get(buyer, 0)
+
+    # ── stock and grants ────────────────────────────────────────────────────────────────────
+
+    def move_stock(self, product_id: str, *, total: int = 0, committed: int = 0) -> None:
+        """Change a product's stock; guarded again by the database."""
+        delta = self.stock.setdefault(
+            product_id, StockDelta(product_id=product_id, total=0, committed=0)
+        )
+        delta.total += total
+        delta.committed += committed
+        row = self.facts.products.get(product_id)
+        if row is not None:
+            row.total += total
+            row.committed += committed
+        self.products_changed.add(product_id)
+
+    def count_in_grant(self, sale: SaleRow, units: int) -> None:
+        """Count units of a sale in its room's grant."""
+        if not sale.granted or not units:
+            return
+        self.out.grants_used.append(
+            GrantDelta(product_id=sale.product_id, room=sale.room, used=units)
+        )
+        grant = self.facts.grants.get((sale.product_id, sale.room))
+        if grant is not None:
+            grant.used += units
+
+    def record_stock(self, product_id: str, delta: int, reason: str, actor: str) -> None:
+        """The immutable row of a change of a product's total."""
+        self.out.stock_changes.append(
+            StockChangeRow(
+                n=self.next_n(), product_id=product_id, delta=delta, reason=reason, actor=actor,
+                at=self.now,
+            )
+        )  # fmt: skip
+
+    # ── orders ──────────────────────────────────────────────────────────────────────────────
+
+    def add_order(self, row: OrderRow, lines: list[LineRow], actor: str) -> None:
+        """A new order with its first edge."""
+        self.new_orders[row.id] = row
+        self.out.lines.extend(lines)
+        self._add_edge(row, "", row.state, actor)
+
+    def move_order(self, row: OrderRow, to: str, actor: str, changes: dict[str, object]) -> None:
+        """One edge of an order; where it ends the order, its stock goes back."""
+        step = edge(row.state, to)
+        self.order_base.setdefault(row.id, row.state)
+        fields: dict[str, object] = msgspec.json.decode(row.changes)
+        fields.update(changes, state=to, sequence=row.sequence + 1)
+        from_state, row.state = row.state, to
+        row.sequence += 1
+        row.changes = msgspec.json.encode(fields).decode()
+        self._add_edge(row, from_state, to, actor)
+        if step.releases:
+            self.release(row)
+
+    def _add_edge(self, row: OrderRow, from_state: str, to: str, actor: str) -> None:
+        self.out.edges.append(
+            EdgeRow(
+                n=self.next_n(),
+                order_id=row.id,
+                sequence=row.sequence,
+                from_state=from_state,
+                state=to,
+                at=self.now,
+                actor=actor,
+                event=edge(from_state, to).event,
+                changes=row.changes,
+            )
+        )
+
+    def release(self, row: OrderRow) -> None:
+        """Give the units of an ended order back: to its sale, or past a closed sale to stock."""
+        assert row.flash_sale_id is not None
+        draft = self.sale(row.flash_sale_id)
+        assert draft is not None, f"order {row.id} has no sale"
+        draft.take(row.buyer, -row.quantity)
+        if not draft.row.is_open:
+            draft.row.units -= row.quantity
+            self.move_stock(draft.row.product_id, committed=-row.quantity)
+            self.count_in_grant(draft.row, -row.quantity)
+
+    def drop_orders(self, ids: set[str]) -> set[str]:
+        """Take back new orders whose key was known after all; the sales that they touched."""
+        touched = set()
+        for order_id in ids:
+            row = self.new_orders.pop(order_id)
+            self.keys.pop((row.buyer, row.key), None)
+            if row.flash_sale_id is not None:
+                self.sales[row.flash_sale_id].take(row.buyer, -row.quantity)
+                touched.add(row.flash_sale_id)
+        self.out.lines = [line for line in self.out.lines if line.order_id not in ids]
+        self.out.edges = [row for row in self.out.edges if row.order_id not in ids]
+        return touched
+
+    # ── sales ───────────────────────────────────────────────────────────────────────────────
+
+    def close_sale(self, draft: SaleDraft, state: str) -> None:
+        """End a sale: what it did not sell goes back to the product and the grant."""
+        row = draft.row
+        rest = row.units - row.sold
+        row.state, row.units = state, row.sold
+        if rest:
+            self.move_stock(row.product_id, committed=-rest)
+            self.count_in_grant(row, -rest)
+        self.note_sale("flash_sale.ended", row)
+
+    def note_sale(self, event: str, row: SaleRow) -> None:
+        """Tell the feed about a sale as it is now."""
+        self.note(event, row.merchant, {"flash_sale": row.shape(self.memory.fence)}, row.room)
+
+    def note(self, event: str, merchant: str, data: object, room: str | None) -> None:
+        """Put an event that is no edge of an order into the feed."""
+        body = msgspec.json.encode(data).decode()
+        self.out.notes.append(
+            NoteRow(
+                n=self.next_n(), type=event, merchant=merchant, room=room, at=self.now, data=body
+            )
+        )
+
+    def product_answer(self, row: ProductRow) -> Answer:
+        """A product as it is at the end of the batch."""
+        return lambda: msgspec.json.encode(row.shape())
+
+    def sale_answer(self, row: SaleRow) -> Answer:
+        """A sale as it is at the end of the batch."""
+        return lambda: msgspec.json.encode(row.shape(self.memory.fence))
+
+    # ── the end of the batch ────────────────────────────────────────────────────────────────
+
+    def note_sold_out(self) -> None:
+        """Tell merchants of sales whose last unit went in this batch."""
+        for draft in self.sales.values():
+            if draft.base.left > 0 and draft.row.is_open and draft.row.left == 0:
+                self.note_sale("stock.sold_out", draft.row)
+
+    def effects(self) -> Effects:
+        """Everything but the orders themselves, one list a statement."""
+        out = self.out
+        for draft in self.sales.values():
+            if draft.is_new:
+                out.new_sales.append(draft.row)
+            elif draft.changed:
+                out.sales.append(draft.change())
+            self._count_units(draft)
+        out.stock = sorted(
+            (row for row in self.stock.values() if row.total or row.committed),
+            key=lambda row: row.product_id,
+        )
+        out.grants_used = _summed(out.grants_used)
+        for order_id, known in self.order_base.items():
+            row = self.facts.orders[order_id]
+            out.moves.append(
+                OrderMove(
+                    id=row.id, known_state=known, state=row.state, sequence=row.sequence,
+                    changes=row.changes, paid_at=row.paid_at,
+                )
+            )  # fmt: skip
+        return out
+
+    def _count_units(self, draft: SaleDraft) -> None:
+        for buyer, delta in draft.taken.items():
+            if delta:
+                into = self.out.units_taken if delta > 0 else self.out.units_returned
+                into.append(UnitsDelta(flash_sale_id=draft.row.id, buyer=buyer, delta=delta))
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(
+            self.new_orders or self.out or self.order_base or self.stock
+            or any(draft.changed for draft in self.sales.values())
+        )  # fmt: skip
+
+    def commit_to_memory(self) -> None:
+        """The transaction is committed: let the memory know."""
+        memory = self.memory
+        memory.last_n = self.n
+        memory.keys.update(self.keys)
+        for draft in self.sales.values():
+            if draft.changed:
+                memory.put(draft.row, draft.taken)
+            if draft.row.void == VOID_WANTED and draft.base.void != VOID_WANTED:
+                memory.voids.append(draft.row.id)
+        deadlines = [row.expires_at for row in self.new_orders.values() if row.expires_at]
+        if memory.next_due_at is not None:
+            deadlines.append(memory.next_due_at)
+        memory.next_due_at = min(deadlines, default=None)
+
+    def changed_sales(self) -> list[FlashSale]:
+        """The sales that this batch changed, for the rooms."""
+        fence = self.memory.fence
+        return [draft.row.shape(fence) for draft in self.sales.values() if draft.changed]
+
+
+def _summed(deltas: list[GrantDelta]) -> list[GrantDelta]:
+    sums: dict[tuple[str, str], int] = {}
+    for delta in deltas:
+        key = (delta.product_id, delta.room)
+        sums[key] = sums.get(key, 0) + delta.used
+    return [
+        GrantDelta(product_id=product, room=room, used=used)
+        for (product, room), used in sums.items()
+        if used
+    ]

@@ -1,0 +1,173 @@
+"""
+What may be sold, to whom, when and for how much: decisions on rows, nothing else.
+
+Each function either returns or raises the refusal that the buyer or the streamer reads.
+"""
+
+from typing import Any
+
+import msgspec
+
+from orders.errors import (
+    Ended,
+    Forbidden,
+    Invalid,
+    KeyConflict,
+    LimitExceeded,
+    NotStarted,
+    PriceUnconfirmed,
+    SoldOut,
+    WrongState,
+)
+from orders.money import MAX_UNITS, check_cents, check_integer
+from orders.requests import CreateSale, Reserve
+from orders.rows import GrantRow, OrderRow, ProductRow, SaleRow
+from orders.text import check_text
+
+MAX_COUNTDOWN_SECONDS = 300
+MAX_DURATION_SECONDS = 24 * 3600  # a sale that runs longer is an ordinary price
+MAX_HOLD_SECONDS = 24 * 3600
+MAX_KEY_CHARS = 255
+MAX_NAME_CHARS = 64
+MAX_ID_CHARS = 200
+MAX_METADATA_BYTES = 2048
+
+
+def check_reserve_request(request: Reserve) -> None:
+    """What can be refused without knowing any row."""
+    check_integer(request.quantity, "quantity", least=1, most=MAX_UNITS)
+    check_text(request.key, "key", most=MAX_KEY_CHARS)
+    check_text(request.buyer, "buyer", most=MAX_ID_CHARS)
+    check_text(request.buyer_name, "buyer_name", least=0, most=MAX_NAME_CHARS)
+    check_text(request.flash_sale, "flash_sale", most=MAX_ID_CHARS)
+    if request.metadata:
+        _check_metadata(request.metadata)
+
+
+def _check_metadata(metadata: dict[str, Any]) -> None:
+    try:
+        size = len(msgspec.json.encode(metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid("metadata must be a JSON object", field="metadata") from error
+    if size > MAX_METADATA_BYTES:
+        raise Invalid(f"metadata may have {MAX_METADATA_BYTES} bytes", field="metadata")
+
+
+def fingerprint(request: Reserve) -> str:
+    """What makes two requests the same: a key repeated with another fingerprint is a conflict."""
+    return f"{request.flash_sale}|{request.quantity}"
+
+
+def check_repeat(order: OrderRow, request: Reserve) -> None:
+    """Whether an order found by its key belongs to this request."""
+    check_repeat_fingerprint(order.fingerprint, request)
+
+
+def check_repeat_fingerprint(known: str, request: Reserve) -> None:
+    """The same from the stored fingerprint alone."""
+    if known != fingerprint(request):
+        raise KeyConflict("this key was used for another order")
+
+
+def check_reserve(sale: SaleRow, request: Reserve, units_of_buyer: int, now: int) -> None:
+    """Whether the buyer gets the units: clock, who may buy, limit, stock."""
+    check_open(sale, now)
+    if sale.buyers == "account" and request.guest:
+        raise Forbidden("this sale is for buyers with an account: sign in first")
+    limit = sale.per_buyer_limit
+    if units_of_buyer + request.quantity > limit:
+        raise LimitExceeded(
+            f"one buyer may have {limit}, you have {units_of_buyer}",
+            limit=limit,
+            units=units_of_buyer,
+        )
+    if sale.sold + request.quantity > sale.units:
+        raise SoldOut("sold out" if not sale.left else f"{sale.left} left", units_left=sale.left)
+
+
+def check_open(sale: SaleRow, now: int) -> None:
+    """Whether the sale's clock lets anybody buy."""
+    if not sale.is_open or now >= sale.ends_at:
+        raise Ended("the sale was cancelled" if sale.state == "cancelled" else "the sale has ended")
+    if now < sale.starts_at:
+        raise NotStarted("the sale has not started", starts_in_ms=sale.starts_at - now)
+
+
+def check_new_sale(request: CreateSale) -> None:
+    """The values of a new sale, before any row is known."""
+    check_text(request.room, "room", most=MAX_ID_CHARS)
+    check_text(request.sku, "sku", most=64)
+    check_cents(request.price_cents, "price_cents")
+    check_integer(request.units, "units", least=1, most=MAX_UNITS)
+    check_integer(request.per_buyer_limit, "per_buyer_limit", least=1, most=MAX_UNITS)
+    for name, least, most in (
+        ("countdown_seconds", 0, MAX_COUNTDOWN_SECONDS),
+        ("duration_seconds", 1, MAX_DURATION_SECONDS),
+        ("hold_seconds", 1, MAX_HOLD_SECONDS),
+    ):
+        check_integer(getattr(request, name), name, least=least, most=most)
+    if request.buyers not in ("account", "guest"):
+        raise Invalid("buyers must be account or guest", field="buyers")
+
+
+def check_grant(grant: GrantRow | None, request: CreateSale) -> None:
+    """A room sells only what its product's merchant granted: from a price, so many units."""
+    if grant is None:
+        if request.merchant is None:
+            raise Forbidden("this product is not granted to the room", room=request.room)
+        return
+    floor = grant.min_price_cents
+    if floor is not None and request.price_cents < floor:
+        raise Forbidden(f"the grant allows prices from {floor}", min_price_cents=floor)
+    check_grant_units(grant, request.units)
+
+
+def check_grant_units(grant: GrantRow, more: int) -> None:
+    """Whether `more` units still fit into the grant."""
+    if grant.units_max is not None and grant.used + more > grant.units_max:
+        raise Forbidden(
+            f"the grant allows {grant.units_max} units, {grant.used} are used",
+            units_max=grant.units_max,
+            used=grant.used,
+        )
+
+
+def list_price(product: ProductRow) -> int:
+    """The price that a flash price is compared with."""
+    return product.price_cents if product.list_price_cents is None else product.list_price_cents
+
+
+def check_low_price(product: ProductRow, request: CreateSale) -> None:
+    """A price under half the list price needs a second look at both."""
+    ordinary = list_price(product)
+    if request.price_cents * 2 < ordinary and not request.confirm_low_price:
+        raise PriceUnconfirmed(
+            f"{request.price_cents} is under half the list price {ordinary}: confirm it",
+            price_cents=request.price_cents,
+            list_price_cents=ordinary,
+        )
+
+
+def check_stock(product: ProductRow, more: int) -> None:
+    """Whether the product still has `more` units that nothing holds."""
+    if more > product.free:
+        raise SoldOut(f"the product has {product.free} units left", stock=product.free)
+
+
+def check_sale_edit(sale: SaleRow, changes: dict[str, Any], now: int) -> None:
+    """Which fields of an open sale may change, and to what."""
+    if not sale.is_open or now >= sale.ends_at:
+        raise WrongState(f"the sale is {sale.state}", state=sale.state)
+    unknown = changes.keys() - {"units", "per_buyer_limit", "ends_at"}
+    if unknown or not changes:
+        raise Invalid("units, per_buyer_limit and ends_at may be changed", fields=sorted(unknown))
+    if "units" in changes:
+        check_integer(changes["units"], "units", least=1, most=MAX_UNITS)
+        if changes["units"] < sale.sold:
+            raise Invalid(f"{sale.sold} units are sold already", field="units", sold=sale.sold)
+    if "per_buyer_limit" in changes:
+        check_integer(changes["per_buyer_limit"], "per_buyer_limit", least=1, most=MAX_UNITS)
+    if "ends_at" in changes:
+        earliest = max(now, sale.starts_at) + 1
+        latest = sale.starts_at + MAX_DURATION_SECONDS * 1000
+        check_integer(changes["ends_at"], "ends_at", least=earliest, most=max(earliest, latest))

@@ -1,0 +1,114 @@
+"""
+The statements of one batch, made once for each dialect: one a table, guards inside.
+
+The guards repeat what memory decided. When one of them changes fewer rows than it was given, memory
+was wrong and the whole batch is rolled back.
+"""
+
+from orders import schema_sql as t
+from orders.arrays_sql import BIG, TEXT, Statement, insert, select, update
+
+KEY_FIELDS = (("buyer", TEXT), ("space", TEXT), ("key", TEXT))
+MOVE_FIELDS = (
+    ("id", TEXT), ("known_state", TEXT), ("state", TEXT), ("sequence", BIG), ("changes", TEXT),
+    ("paid_at", BIG),
+)  # fmt: skip
+SALE_FIELDS = (
+    ("id", TEXT), ("known", BIG), ("sold_delta", BIG), ("units", BIG), ("state", TEXT),
+    ("per_buyer_limit", BIG), ("ends_at", BIG), ("void", BIG),
+)  # fmt: skip
+UNITS_FIELDS = (("flash_sale_id", TEXT), ("buyer", TEXT), ("delta", BIG))
+STOCK_FIELDS = (("product_id", TEXT), ("total", BIG), ("committed", BIG))
+GRANT_FIELDS = (("product_id", TEXT), ("room", TEXT), ("used", BIG))
+PRODUCT_EDITABLE = (
+    "title", "description", "terms", "seller_name", "price_cents", "list_price_cents", "image_url",
+)  # fmt: skip
+
+#: The limit of a sale guards each buyer's units again, whatever memory believed.
+TAKE_UNITS = """
+INSERT INTO buyer_units (flash_sale_id, buyer, units)
+SELECT r.flash_sale_id, r.buyer, r.delta FROM {r}
+WHERE r.delta <= (SELECT s.per_buyer_limit FROM flash_sale s WHERE s.id = r.flash_sale_id)
+ON CONFLICT (flash_sale_id, buyer) DO UPDATE SET units = buyer_units.units + excluded.units
+WHERE buyer_units.units + excluded.units <=
+    (SELECT s.per_buyer_limit FROM flash_sale s WHERE s.id = excluded.flash_sale_id)
+"""
+
+UPDATE_SALES = """
+sold = flash_sale.sold + r.sold_delta, counter = flash_sale.counter + 1, units = r.units,
+state = r.state, per_buyer_limit = r.per_buyer_limit, ends_at = r.ends_at, void = r.void
+ WHERE flash_sale.id = r.id AND flash_sale.counter = r.known
+AND flash_sale.sold + r.sold_delta <= r.units AND flash_sale.sold + r.sold_delta >= 0
+"""
+
+MOVE_ORDERS = """
+state = r.state, sequence = r.sequence, changes = r.changes, paid_at = r.paid_at
+ WHERE orders.id = r.id AND orders.state = r.known_state
+"""
+
+MOVE_STOCK = """
+total = product_stock.total + r.total, committed = product_stock.committed + r.committed
+ WHERE product_stock.product_id = r.product_id
+AND product_stock.committed + r.committed >= 0
+AND product_stock.committed + r.committed <= product_stock.total + r.total
+"""
+
+USE_GRANTS = """
+used = sale_grant.used + r.used
+ WHERE sale_grant.product_id = r.product_id AND sale_grant.room = r.room
+AND sale_grant.used + r.used >= 0
+AND (r.used < 0 OR sale_grant.units_max IS NULL
+     OR sale_grant.used + r.used <= sale_grant.units_max)
+"""
+
+
+class Statements:
+    """All statements of a writer's transaction."""
+
+    def __init__(self, dialect: str) -> None:
+        lock = "" if dialect == "sqlite" else " FOR UPDATE OF o"
+        self.by_key = select(
+            dialect,
+            KEY_FIELDS,
+            "SELECT o.* FROM {r} JOIN orders o"
+            " ON o.buyer = r.buyer AND o.space = r.space AND o.key = r.key" + lock,
+        )
+        self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
+        self.lines = insert(dialect, t.order_lines)
+        self.edges = insert(dialect, t.order_edges)
+        self.payments = insert(dialect, t.payments)
+        self.notes = insert(dialect, t.feed_note)
+        self.stock_changes = insert(dialect, t.stock_change)
+        self.new_sales = insert(dialect, t.flash_sale)
+        self.new_products = insert(dialect, t.product)
+        self.new_stock = insert(dialect, t.product_stock)
+        self.grants = insert(
+            dialect,
+            t.sale_grant,
+            "ON CONFLICT (product_id, room) DO UPDATE SET"
+            " min_price_cents = excluded.min_price_cents, units_max = excluded.units_max",
+        )
+        self.products = self._products(dialect)
+        self.moves = update(dialect, t.orders, MOVE_FIELDS, MOVE_ORDERS)
+        self.sales = update(dialect, t.flash_sale, SALE_FIELDS, UPDATE_SALES)
+        self.stock = update(dialect, t.product_stock, STOCK_FIELDS, MOVE_STOCK)
+        self.grants_used = update(dialect, t.sale_grant, GRANT_FIELDS, USE_GRANTS)
+        self.units_taken = select(dialect, UNITS_FIELDS, TAKE_UNITS)
+        self.units_returned = update(
+            dialect,
+            t.buyer_units,
+            UNITS_FIELDS,
+            "units = buyer_units.units + r.delta WHERE"
+            " buyer_units.flash_sale_id = r.flash_sale_id AND buyer_units.buyer = r.buyer"
+            " AND buyer_units.units + r.delta >= 0",
+        )
+
+    @staticmethod
+    def _products(dialect: str) -> Statement:
+        columns = [(column.name, column) for column in t.product.columns]
+        fields = [
+            (name, BIG if name.endswith("_cents") or name == "created_at" else TEXT)
+            for name, _column in columns
+        ]
+        changes = ", ".join(f"{name} = r.{name}" for name in PRODUCT_EDITABLE)
+        return update(dialect, t.product, fields, f"{changes} WHERE product.id = r.id")

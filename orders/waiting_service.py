@@ -1,0 +1,139 @@
+"""
+Who waits for the writer: a bounded queue of requests, each with the way back to its waiter.
+
+Nothing waits for ever. A waiter without an answer looks into the database once, for the order with
+its key; after that only the same request again can tell, and it is safe to repeat.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from orders.errors import InFlight, Refusal, Unavailable
+from orders.ledger import Answers, Failure
+from orders.requests import AnyRequest, Reserve
+from orders.sale import check_repeat_fingerprint
+
+MAX_WAITING = 10_000  # requests a process; at 5,000 a second the last one waits 2 s
+MAX_BATCH = 1_000  # requests a transaction: beyond it a commit gets no cheaper, only later
+MAX_AGE_MS = 5_000  # nobody waits longer: official SDKs give up at 5 s
+ANSWER_SECONDS = 3.0  # leaves a waiter the time to look itself before its client gives up
+LOOK_SECONDS = 1.0  # for that look
+
+Answered = bytes | Refusal
+
+
+class Ask:
+    """One request that waits. `done` is called once, with the answer or the refusal."""
+
+    __slots__ = ("done", "request", "since_ms")
+
+    def __init__(
+        self, request: AnyRequest, done: Callable[[Answered], None], since_ms: int
+    ) -> None:
+        self.request = request
+        self.done = done
+        self.since_ms = since_ms
+
+
+class WaitingLine:
+    """The requests that no batch has taken yet, oldest first."""
+
+    def __init__(self, monotonic_ms: Callable[[], int]) -> None:
+        self._monotonic_ms = monotonic_ms
+        self._line: deque[Ask] = deque()
+        self._buyers: set[str] = set()  # who has a reservation in flight, taken ones included
+        self._open = 0  # everything not answered yet, taken ones included
+        self.filled = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def add(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
+        """Line up, or be refused at once: the line is full, or the buyer stands in it already."""
+        if self._open >= MAX_WAITING:
+            done(Unavailable("too many requests are waiting: try again in a moment"))
+            return
+        if isinstance(request, Reserve):
+            if request.buyer in self._buyers:
+                done(InFlight("your last reservation is still being worked on: ask again"))
+                return
+            self._buyers.add(request.buyer)
+        self._open += 1
+        self._line.append(Ask(request, done, self._monotonic_ms()))
+        self.filled.set()
+
+    def take(self) -> list[Ask]:
+        """The next batch. Merchants' changes come first: then a cancelled sale sells no more."""
+        batch: list[Ask] = []
+        self.drop_old()
+        while self._line and len(batch) < MAX_BATCH:
+            batch.append(self._line.popleft())
+        if not self._line:
+            self.filled.clear()
+        batch.sort(key=lambda ask: isinstance(ask.request, Reserve))
+        return batch
+
+    def drop_old(self) -> None:
+        """Refuse those at the front whose waiters have given up."""
+        oldest = self._monotonic_ms() - MAX_AGE_MS
+        while self._line and self._line[0].since_ms < oldest:
+            self.answer(
+                self._line.popleft(), Unavailable("it took too long: repeat with the same key")
+            )
+
+    def put_back(self, asks: list[Ask]) -> None:
+        """Decide these again, before all others."""
+        self._line.extendleft(reversed(asks))
+        if asks:
+            self.filled.set()
+
+    def answer(self, ask: Ask, result: Answered) -> None:
+        """Let a waiter go."""
+        self._open -= 1
+        if isinstance(ask.request, Reserve):
+            self._buyers.discard(ask.request.buyer)
+        ask.done(result)
+
+    def refuse_all(self, detail: str) -> None:
+        """Nobody here can answer these."""
+        while self._line:
+            self.answer(self._line.popleft(), Unavailable(detail))
+        self.filled.clear()
+
+
+async def wait_for_answer(
+    request: AnyRequest,
+    submit: Callable[[AnyRequest, Callable[[Answered], None]], None],
+    answers: Answers,
+) -> bytes:
+    """Submit a request and wait: for its answer, then for its order, never longer."""
+    future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+
+    def done(result: Answered) -> None:
+        if not future.done():
+            future.set_result(result)
+
+    submit(request, done)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            result = await future
+    except TimeoutError:
+        return await late_answer(request, answers)
+    if isinstance(result, Refusal):
+        raise result
+    return result
+
+
+async def late_answer(request: AnyRequest, answers: Answers) -> bytes:
+    """The order with the key of a request that nobody answered, if there is one."""
+    if isinstance(request, Reserve):
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = await answers.answer_by_key(request.buyer, "client", request.key)
+        except (TimeoutError, Failure):
+            found = None  # the refusal below says what to do about it
+        if found is not None:
+            check_repeat_fingerprint(found[0], request)
+            return found[1]
+    raise Unavailable("no answer in time: repeat with the same key")
