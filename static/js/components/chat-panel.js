@@ -1,0 +1,302 @@
+// @ts-check
+/**
+ * `<chat-panel>`: the log of a room and the line to write in.
+ *
+ * The log sticks to its end until the reader scrolls up. Screen readers hear a summary every ten
+ * seconds instead of every row. A refused text stays in the field, with the reason under it.
+ *
+ * testids: chat-log, chat-row, chat-new, chat-input, chat-send, chat-mode, chat-problem, name-sheet,
+ * name-input, name-save
+ */
+
+import { explain } from "../api.js";
+import { append, fill, h, icon } from "../h.js";
+import { t } from "../i18n.js";
+import { isAccount, me, rename } from "../session.js";
+import { load, save } from "../storage.js";
+import { publish } from "../socket.js";
+import { busy, field } from "./product-bits.js";
+import { makeSheet } from "./sheet.js";
+
+/** @typedef {import("../room-store.js").RoomStore} RoomStore */
+/** @typedef {import("../types.js").ChatMessage} ChatMessage */
+
+/** Rows kept; older ones are beyond what anybody scrolls to in a live room. */
+const ROWS = 200;
+/** Longest text the server takes, in characters. */
+const TEXT_LENGTH = 200;
+/** How often a screen reader hears what arrived, in ms. */
+const SUMMARY_MS = 10_000;
+/** This close to the end counts as being there, in px. */
+const STICKY_PX = 40;
+const TINTS = 6;
+
+export class ChatPanel extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {RoomStore|null} */
+    this.store = null;
+    this.staff = false;
+    this.unread = 0;
+    this.unspoken = 0;
+    /** @type {Set<string>} */
+    this.seen = new Set();
+    this.waitUntil = 0;
+    this.mode = "chat";
+    this.list = h("ol", { class: "chat-rows" });
+    this.log = h("div", { class: "chat-log", role: "log", "aria-live": "off", "aria-label": t("chat.log"), tabIndex: 0, testid: "chat-log" }, this.list);
+    this.summary = h("p", { class: "sr", role: "status" });
+    this.newer = h("button", { type: "button", class: "chat-new", testid: "chat-new", hidden: true, on: { click: () => this.toEnd() } });
+    this.input = h("input", {
+      type: "text",
+      class: "chat-input",
+      testid: "chat-input",
+      maxLength: TEXT_LENGTH,
+      autocomplete: "off",
+      enterkeyhint: "send",
+      "aria-label": t("chat.input"),
+    });
+    this.send = h("button", { type: "submit", class: "icon-button send", testid: "chat-send", "aria-label": t("chat.send") }, icon("send"));
+    this.modeButton = h(
+      "button",
+      { type: "button", class: "mode-button", testid: "chat-mode", "aria-pressed": "false", on: { click: () => this.switchMode() } },
+      t("chat.mode_danmaku"),
+    );
+    this.problem = h("p", { class: "chat-problem", role: "alert", testid: "chat-problem", hidden: true });
+    this.form = h("form", { class: "composer", on: { submit: (/** @type {Event} */ event) => this.onSubmit(event) } }, this.modeButton, this.input, this.send);
+    this.log.addEventListener("scroll", () => this.isAtEnd() && this.toEnd(), { passive: true });
+  }
+
+  /** @param {RoomStore} store @param {{staff?: boolean, danmaku?: boolean, composerIn?: HTMLElement}} [options] */
+  follow(store, { staff = false, danmaku = true, composerIn } = {}) {
+    this.store = store;
+    this.staff = staff;
+    if (!danmaku) this.modeButton.remove();
+    append(this, [this.log, this.newer, this.summary]);
+    append(composerIn || this, [this.problem, this.form]);
+    store.addEventListener("chat", (event) => this.add([/** @type {CustomEvent} */ (event).detail]));
+    store.addEventListener("chat.past", (event) => this.addPast(/** @type {CustomEvent} */ (event).detail));
+    store.addEventListener("deleted", (event) => this.drop(/** @type {CustomEvent} */ (event).detail));
+    store.addEventListener("advice", (event) => this.onAdvice(/** @type {CustomEvent} */ (event).detail));
+    store.addEventListener("state", () => this.showRules());
+    store.socket.addEventListener("connection", () => this.showRules());
+    setInterval(() => this.speak(), SUMMARY_MS);
+    this.showRules();
+    this.showEmpty();
+  }
+
+  showEmpty() {
+    if (!this.list.children.length) append(this.list, [h("li", { class: "chat-row system", "data-empty": "true" }, t("chat.empty"))]);
+  }
+
+  /** Older messages, before what is there. @param {ChatMessage[]} messages */
+  addPast(messages) {
+    const rows = messages.filter((message) => this.isNew(message)).map((message) => this.row(message));
+    if (!rows.length) return;
+    this.list.querySelector("[data-empty]")?.remove();
+    this.list.prepend(...rows);
+    this.trim();
+    this.toEnd();
+  }
+
+  /** @param {ChatMessage[]} messages */
+  add(messages) {
+    for (const message of messages) {
+      if (message.type !== "chat" || !this.isNew(message)) continue;
+      this.addRow(this.row(message));
+      this.unspoken += 1;
+    }
+  }
+
+  /** @param {HTMLElement} row */
+  addRow(row) {
+    const atEnd = this.isAtEnd();
+    this.list.querySelector("[data-empty]")?.remove();
+    this.list.append(row);
+    this.trim();
+    if (atEnd) this.toEnd();
+    else {
+      this.unread += 1;
+      this.newer.hidden = false;
+      fill(this.newer, icon("down"), t("chat.new", { n: this.unread }));
+    }
+  }
+
+  /** @param {ChatMessage} message */
+  isNew(message) {
+    if (this.seen.has(message.id)) return false;
+    this.seen.add(message.id);
+    return true;
+  }
+
+  trim() {
+    while (this.list.children.length > ROWS) {
+      const first = /** @type {HTMLElement} */ (this.list.firstElementChild);
+      if (first.dataset.id) this.seen.delete(first.dataset.id);
+      first.remove();
+    }
+  }
+
+  /** @param {ChatMessage} message */
+  row(message) {
+    const own = message.user.id === me()?.user;
+    return h(
+      "li",
+      { class: own ? "chat-row own" : "chat-row", testid: "chat-row", "data-id": message.id },
+      (message.user.badges || []).map((badge) => h("span", { class: `badge ${badge}` }, badgeWords(badge))),
+      h("bdi", { class: `chat-name tint-${tint(message.user.id)}` }, message.user.name || t("chat.nameless")),
+      h("span", { class: "sr" }, t("chat.says")),
+      h("bdi", { class: "chat-text" }, message.text),
+    );
+  }
+
+  /** @param {string} id */
+  drop(id) {
+    for (const row of Array.from(this.list.children)) {
+      if (row instanceof HTMLElement && row.dataset.id === id) row.remove();
+    }
+  }
+
+  /** @param {any} event */
+  onAdvice(event) {
+    if (event.type !== "order.ticker") return;
+    const words = t("chat.ticker", { name: event.name, title: event.title, n: event.quantity });
+    this.addRow(h("li", { class: "chat-row system ticker", testid: "ticker-row" }, icon("bag"), h("span", null, words)));
+  }
+
+  isAtEnd() {
+    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < STICKY_PX;
+  }
+
+  toEnd() {
+    this.log.scrollTop = this.log.scrollHeight;
+    this.unread = 0;
+    this.newer.hidden = true;
+  }
+
+  /** Says how much arrived, for people who listen. */
+  speak() {
+    if (this.unspoken) fill(this.summary, t("chat.summary", { n: this.unspoken }));
+    this.unspoken = 0;
+  }
+
+  switchMode() {
+    this.mode = this.mode === "chat" ? "danmaku" : "chat";
+    this.modeButton.setAttribute("aria-pressed", String(this.mode === "danmaku"));
+    this.showRules();
+    this.input.focus();
+  }
+
+  /** Why one cannot write now, or null. */
+  hindrance() {
+    if (!this.store || !this.store.loaded) return t("chat.joining");
+    if (this.store.socket.connection.state === "expired") return t("chat.expired");
+    if (!["live", "back"].includes(this.store.socket.connection.state)) return t("chat.offline");
+    if (this.store.state.chat_rules.muted_all && !this.staff) return t("chat.muted_all");
+    return null;
+  }
+
+  showRules() {
+    const why = this.hindrance();
+    this.input.disabled = Boolean(why);
+    this.send.disabled = Boolean(why);
+    this.input.placeholder = why || (this.mode === "danmaku" ? t("chat.placeholder_danmaku") : t("chat.placeholder"));
+  }
+
+  /** @param {Event} event */
+  async onSubmit(event) {
+    event.preventDefault();
+    const text = this.input.value.trim();
+    if (!text || !this.store) return;
+    this.problem.hidden = true;
+    if (!(await this.named())) return;
+    await busy(
+      this.send,
+      async () => {
+        const store = /** @type {RoomStore} */ (this.store);
+        const subscription = this.mode === "danmaku" ? store.danmaku : store.chat;
+        if (this.mode === "danmaku") store.showDanmaku(true);
+        await subscription.ready(5_000).catch(() => undefined);
+        await publish(subscription, { text });
+        this.input.value = "";
+        this.slowDown(store.state.chat_rules.slow_mode_seconds);
+      },
+      (error) => {
+        this.problem.hidden = false;
+        fill(this.problem, explain(error));
+      },
+    );
+    this.showRules();
+    this.input.focus();
+  }
+
+  /** Slow mode: the button counts, typing goes on. @param {number} seconds */
+  slowDown(seconds) {
+    if (!seconds || this.staff) return;
+    const until = Date.now() + seconds * 1000;
+    const tick = () => {
+      const left = Math.ceil((until - Date.now()) / 1000);
+      this.send.disabled = left > 0;
+      fill(this.send, left > 0 ? h("span", { class: "digits" }, String(left)) : icon("send"));
+      if (left > 0) setTimeout(tick, 250);
+      else this.showRules();
+    };
+    setTimeout(tick);
+  }
+
+  /** Asks a guest for a name before the first words. @returns {Promise<boolean>} */
+  async named() {
+    const who = me();
+    if (!who || isAccount() || load("named") === who.user) return true;
+    const given = await askName();
+    if (!given) return false;
+    this.store?.socket.reopen(); // the server learns names when a connection begins
+    return true;
+  }
+}
+
+/** @returns {Promise<boolean>} whether a name was given */
+function askName() {
+  return new Promise((done) => {
+    let given = false;
+    const sheet = makeSheet({ title: t("name.title"), testid: "name-sheet", onClose: () => done(given) });
+    const input = h("input", { type: "text", maxLength: 24, required: true, autocomplete: "nickname", testid: "name-input" });
+    const problem = h("p", { class: "problem", role: "alert", hidden: true });
+    const button = h("button", { type: "submit", class: "button primary block", testid: "name-save" }, t("name.save"));
+    const submit = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      const store = async () => {
+        save("named", (await rename(input.value.trim())).user);
+        given = true;
+        sheet.close();
+      };
+      void busy(button, store, (error) => {
+        problem.hidden = false;
+        fill(problem, explain(error));
+      });
+    };
+    fill(sheet.body, h("form", { class: "stack", on: { submit } }, field(t("name.label"), input, t("name.hint")), problem, button));
+    sheet.open();
+    input.focus();
+  });
+}
+
+/** One of a few colours for a person, always the same. @param {string} id */
+function tint(id) {
+  let sum = 0;
+  for (let at = 0; at < id.length; at += 1) sum = (sum * 31 + id.charCodeAt(at)) >>> 0;
+  return sum % TINTS;
+}
+
+/** @param {string} badge */
+function badgeWords(badge) {
+  const known = /** @type {Record<string, string>} */ ({
+    streamer: t("badge.streamer"),
+    moderator: t("badge.moderator"),
+    merchant: t("badge.merchant"),
+    admin: t("badge.admin"),
+  });
+  return known[badge] || badge;
+}
+
+customElements.define("chat-panel", ChatPanel);

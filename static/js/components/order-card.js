@@ -1,0 +1,130 @@
+// @ts-check
+/**
+ * `<order-card>`: one order of the buyer, with its deadline and what can be done.
+ *
+ * Fires `order` (detail: the changed order). `data-order` is its id, `data-state` its state.
+ *
+ * testids: order-card, order-state, order-amount, order-deadline, order-pay, order-cancel, order-problem
+ */
+
+import { explain } from "../api.js";
+import { clock } from "../clock.js";
+import { config } from "../config.js";
+import { dateTime, money } from "../format.js";
+import { fill, h, icon, isSafeUrl } from "../h.js";
+import { t } from "../i18n.js";
+import { cancel, isPayable, pay } from "../orders-api.js";
+import { countDown } from "./count-down.js";
+import { busy, chip } from "./product-bits.js";
+import { ask } from "./sheet.js";
+
+/** @typedef {import("../types.js").Order} Order */
+
+/** state -> [words, kind of chip] */
+export function orderState(/** @type {string} */ state) {
+  const known = /** @type {Record<string, [string, string]>} */ ({
+    reserved: [t("order.reserved"), "warn"],
+    pending_payment: [t("order.pending_payment"), "warn"],
+    payment_unknown: [t("order.payment_unknown"), "warn"],
+    paid: [t("order.paid"), "good"],
+    shipped: [t("order.shipped"), "good"],
+    completed: [t("order.completed"), "good"],
+    refunding: [t("order.refunding"), "warn"],
+    refunded: [t("order.refunded"), ""],
+    expired: [t("order.expired"), ""],
+    cancelled: [t("order.cancelled"), ""],
+  });
+  return known[state] || [state, ""];
+}
+
+export class OrderCard extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {Order|null} */
+    this.order = null;
+    this.problem = h("p", { class: "problem", role: "alert", hidden: true, testid: "order-problem" });
+  }
+
+  /** @param {Order} order an order not newer than the shown one changes nothing */
+  show(order) {
+    if (this.order && this.order.id === order.id && order.sequence < this.order.sequence) return;
+    this.order = order;
+    this.setAttribute("data-testid", "order-card");
+    this.dataset.order = order.id;
+    this.dataset.state = order.state;
+    const [words, kind] = orderState(order.state);
+    fill(
+      this,
+      h("header", { class: "order-head" }, chip(words, kind, "order-state"), h("span", { class: "soft small" }, dateTime(order.created_at))),
+      h("ul", { class: "order-lines" }, order.lines.map((line) => lineRow(line, order.currency))),
+      h("p", { class: "order-sum" }, h("span", null, t("order.total")), h("strong", { class: "price digits", testid: "order-amount" }, money(order.amount_cents, order.currency))),
+      this.deadline(order),
+      this.problem,
+      this.actions(order),
+      h("p", { class: "soft small order-id" }, t("order.number"), " ", h("code", { testid: "order-id" }, order.id)),
+    );
+  }
+
+  /** @param {Order} order */
+  deadline(order) {
+    if (order.state !== "reserved" || !order.expires_at) return null;
+    const timer = countDown(Date.parse(order.expires_at), "order-deadline");
+    timer.addEventListener("done", () => this.order && this.show(this.order));
+    if (!isPayable(order, clock.now())) return h("p", { class: "deadline late" }, icon("clock"), t("order.deadline_over"));
+    return h("p", { class: "deadline" }, icon("clock"), t("order.deadline"), " ", timer);
+  }
+
+  /** @param {Order} order */
+  actions(order) {
+    if (!isPayable(order, clock.now())) return null;
+    const payButton = h("button", { type: "button", class: "button primary", testid: "order-pay" }, t("order.pay"));
+    payButton.addEventListener("click", () => this.run(payButton, () => pay(order.id)));
+    const cancelButton = h("button", { type: "button", class: "button", testid: "order-cancel" }, t("order.cancel"));
+    cancelButton.addEventListener("click", async () => {
+      const sure = await ask({ title: t("order.cancel_sure"), text: t("order.cancel_text"), yes: t("order.cancel_yes"), danger: true });
+      if (sure) await this.run(cancelButton, () => cancel(order.id));
+    });
+    const out = order.checkout_url && isSafeUrl(order.checkout_url);
+    return h(
+      "div",
+      { class: "actions" },
+      cancelButton,
+      !out && !config().payments.length ? h("p", { class: "soft small", testid: "order-no-payment" }, t("order.no_payment")) : null,
+      out ? h("a", { class: "button primary", href: order.checkout_url, testid: "order-checkout" }, t("order.checkout")) : null,
+      !out && config().payments.length ? payButton : null,
+    );
+  }
+
+  /** @param {HTMLButtonElement} button @param {() => Promise<Order>} action */
+  run(button, action) {
+    this.problem.hidden = true;
+    const change = async () => {
+      const order = await action();
+      this.show(order);
+      this.dispatchEvent(new CustomEvent("order", { detail: order, bubbles: true }));
+    };
+    return busy(button, change, (error) => {
+      this.problem.hidden = false;
+      fill(this.problem, explain(error));
+    });
+  }
+}
+
+/** @param {import("../types.js").Line} line @param {string} currency */
+function lineRow(line, currency) {
+  return h(
+    "li",
+    null,
+    h("span", { class: "line-title" }, line.title),
+    h("span", { class: "soft digits" }, `${money(line.unit_price_cents, currency)} × ${line.quantity}`),
+  );
+}
+
+customElements.define("order-card", OrderCard);
+
+/** @param {Order} order @returns {OrderCard} */
+export function orderCard(order) {
+  const card = /** @type {OrderCard} */ (document.createElement("order-card"));
+  card.show(order);
+  return card;
+}

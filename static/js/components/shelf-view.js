@@ -1,0 +1,110 @@
+// @ts-check
+/**
+ * The shelf as viewers see it: numbered rows in the host's order, and the sheet of one product.
+ *
+ * testids: shelf-sheet, shelf-item (data-product), shelf-number, shelf-buy, shelf-more, product-sheet
+ */
+
+import { clock } from "../clock.js";
+import { count } from "../format.js";
+import { fill, h, keyed } from "../h.js";
+import { t } from "../i18n.js";
+import { phase } from "../room-state.js";
+import { chip, empty, picture, priceBlock } from "./product-bits.js";
+import { makeSheet } from "./sheet.js";
+
+/** @typedef {import("../types.js").ShelfItem} ShelfItem */
+/** @typedef {import("../types.js").FlashSale} FlashSale */
+/** @typedef {import("../room-store.js").RoomStore} RoomStore */
+
+/** The sale of a product that one can buy from now, if any. @param {FlashSale[]} sales @param {string} product */
+export function openSale(sales, product) {
+  return sales.find((sale) => sale.product_id === product && phase(sale, clock.now()) === "open");
+}
+
+/** @param {ShelfItem} item */
+function stockWords(item) {
+  return item.stock > 0 ? t("product.stock", { n: count(item.stock) }) : t("product.no_stock");
+}
+
+/**
+ * A list of the shelf that follows the room. @param {RoomStore} store @param {(sale: string) => void} onBuy
+ * @returns {{element: HTMLElement, draw: () => void}}
+ */
+export function shelfList(store, onBuy) {
+  const list = h("ol", { class: "shelf-list" });
+  const holder = h("div", null, list);
+  const row = (/** @type {ShelfItem} */ item) => {
+    const element = h("li", { class: "shelf-item", testid: "shelf-item", "data-product": item.id });
+    return element;
+  };
+  const draw = () => {
+    const { shelf, flash_sales: sales, pinned } = store.state;
+    fill(holder, shelf.length ? list : empty(t("shelf.empty"), t("shelf.empty_text")));
+    keyed(list, shelf, (item) => item.id, row);
+    shelf.forEach((item, at) => {
+      const sale = openSale(sales, item.id);
+      const element = /** @type {HTMLElement} */ (list.children[at]);
+      const state = JSON.stringify([item, sale?.id, sale?.price_cents, pinned === item.id]);
+      if (element.dataset.drawn === state) return;
+      element.dataset.drawn = state;
+      fillRow(element, item, sale, pinned === item.id, onBuy);
+    });
+  };
+  return { element: holder, draw };
+}
+
+/**
+ * @param {HTMLElement} element @param {ShelfItem} item @param {FlashSale|undefined} sale
+ * @param {boolean} pinned @param {(sale: string) => void} onBuy
+ */
+function fillRow(element, item, sale, pinned, onBuy) {
+  const action = sale
+    ? h("button", { type: "button", class: "button buy", testid: "shelf-buy", on: { click: () => onBuy(sale.id) } }, t("flash.buy"))
+    : h("button", { type: "button", class: "button", testid: "shelf-more", on: { click: () => openProductSheet(item) } }, t("shelf.look"));
+  fill(
+    element,
+    h("span", { class: "shelf-picture" }, picture(item, "medium"), h("span", { class: "number digits", testid: "shelf-number" }, h("span", { class: "sr" }, t("shelf.number")), String(item.number))),
+    h(
+      "div",
+      { class: "shelf-about" },
+      h("p", { class: "shelf-title" }, item.title),
+      h("p", { class: "shelf-state" }, pinned ? chip(t("shelf.explained"), "hot") : null, sale ? chip(t("flash.label"), "hot") : null, h("span", { class: "soft small" }, stockWords(item))),
+      priceBlock(sale || item, "shelf-price"),
+    ),
+    action,
+  );
+}
+
+/** @param {RoomStore} store @param {(sale: string) => void} onBuy */
+export function openShelfSheet(store, onBuy) {
+  const onState = () => view.draw();
+  const sheet = makeSheet({ title: t("shelf.title"), testid: "shelf-sheet", onClose: () => store.removeEventListener("state", onState) });
+  const view = shelfList(store, (sale) => {
+    sheet.close();
+    onBuy(sale);
+  });
+  store.addEventListener("state", onState);
+  view.draw();
+  fill(sheet.body, view.element);
+  sheet.open();
+}
+
+/** @param {import("../types.js").Product} product */
+export function openProductSheet(product) {
+  const sheet = makeSheet({ title: product.title, testid: "product-sheet" });
+  const rows = /** @type {[string, string][]} */ ([
+    [t("product.description"), product.description],
+    [t("product.terms"), product.terms],
+    [t("product.seller"), product.seller_name],
+    [t("product.sku"), product.sku],
+  ]).filter(([, text]) => text);
+  fill(
+    sheet.body,
+    h("div", { class: "product-hero" }, picture(product, "hero")),
+    priceBlock(product),
+    h("dl", { class: "facts" }, rows.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text)))),
+    h("p", { class: "note" }, t("shelf.wait_for_flash")),
+  );
+  sheet.open();
+}

@@ -1,0 +1,65 @@
+// @ts-check
+/**
+ * The head of every page but the live room: shop, ways to go, language, who one is.
+ *
+ * testids: site-header, nav-lobby, nav-orders, nav-merchant, nav-setup, language, sign-in, sign-out, who
+ */
+
+import { config } from "../config.js";
+import { h, icon } from "../h.js";
+import { change, locale, t } from "../i18n.js";
+import { isAccount, me, signInAddress, signOut } from "../session.js";
+import { toast } from "./sheet.js";
+import { explain } from "../api.js";
+
+/** Switches to the other language. */
+export function languageButton() {
+  const other = locale() === "en" ? "zh-CN" : "en";
+  return h(
+    "button",
+    { type: "button", class: "link-button", testid: "language", lang: other, on: { click: () => change(other) } },
+    other === "en" ? "English" : "中文",
+  );
+}
+
+/** @param {string} href @param {string} text @param {string} testid */
+function way(href, text, testid) {
+  const here = location.pathname === href;
+  return h("a", { href, testid, class: "nav-link", "aria-current": here ? "page" : undefined }, text);
+}
+
+function account() {
+  const who = me();
+  if (!who || who.guest) {
+    return [h("a", { href: signInAddress(), class: "link-button", testid: "sign-in" }, t("common.sign_in"))];
+  }
+  const leave = async () => {
+    try {
+      await signOut();
+      location.assign("/");
+    } catch (error) {
+      toast(explain(error), "bad");
+    }
+  };
+  return [
+    h("span", { class: "who", testid: "who" }, h("bdi", null, who.name || who.user)),
+    h("button", { type: "button", class: "link-button", testid: "sign-out", on: { click: leave } }, t("common.sign_out")),
+  ];
+}
+
+export function siteHeader() {
+  const who = me();
+  return h(
+    "header",
+    { class: "site-header", testid: "site-header" },
+    h("a", { href: "/", class: "brand", testid: "nav-lobby" }, icon("shop"), h("span", null, config().shop_name || t("site.name"))),
+    h(
+      "nav",
+      { class: "site-nav", "aria-label": t("site.nav") },
+      way("/orders", t("site.orders"), "nav-orders"),
+      isAccount() && who && ["merchant", "admin"].includes(who.role) ? way("/merchant", t("site.merchant"), "nav-merchant") : null,
+      isAccount() && who?.role === "admin" ? way("/setup", t("site.setup"), "nav-setup") : null,
+    ),
+    h("div", { class: "site-who" }, languageButton(), ...account()),
+  );
+}

@@ -1,0 +1,143 @@
+// @ts-check
+/**
+ * The one way the pages make elements. Text becomes text nodes; there is no way to pass markup.
+ */
+
+/** @typedef {Node|string|number|null|undefined|false} Child */
+
+const SCHEMES = /^(https?:|\/(?!\/)|#|\?|data:image\/(png|jpeg|gif|webp|svg\+xml);)/i;
+
+/** Whether an address that came from elsewhere may stand in `href` or `src`. */
+export function isSafeUrl(/** @type {unknown} */ url) {
+  return typeof url === "string" && SCHEMES.test(url);
+}
+
+/**
+ * An element with properties and children.
+ *
+ * `on` takes listeners, `testid` the name for tests; `class`, `aria-…`, `data-…` and other dashed
+ * names are attributes, everything else is set as a property where the element has one.
+ *
+ * @template {string} K
+ * @param {K} tag
+ * @param {Record<string, any>|null} [props]
+ * @param {...(Child|Child[])} children
+ * @returns {K extends keyof HTMLElementTagNameMap ? HTMLElementTagNameMap[K] : HTMLElement}
+ */
+export function h(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props || {})) setProperty(element, name, value);
+  append(element, children);
+  return /** @type {any} */ (element);
+}
+
+/** @param {HTMLElement} element @param {string} name @param {any} value */
+function setProperty(element, name, value) {
+  if (value === undefined || value === null) return;
+  if (name === "on") {
+    for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+  } else if (name === "testid") {
+    element.setAttribute("data-testid", value);
+  } else if (name === "class") {
+    element.className = value;
+  } else if ((name === "href" || name === "src") && !isSafeUrl(value)) {
+    return;
+  } else if (name in element && !name.includes("-") && !ATTRIBUTES.has(name)) {
+    /** @type {any} */ (element)[name] = value;
+  } else if (value !== false || name.startsWith("aria-")) {
+    element.setAttribute(name, value === true ? (name.startsWith("aria-") ? "true" : "") : String(value));
+  }
+}
+
+//: properties that are read-only or differ from their attribute
+const ATTRIBUTES = new Set(["list", "form", "role", "width", "height", "for", "enterkeyhint", "inputmode"]);
+
+/** @param {Element} parent @param {(Child|Child[])[]} children */
+export function append(parent, children) {
+  for (const child of children) {
+    if (Array.isArray(child)) append(parent, child);
+    else if (child !== null && child !== undefined && child !== false) {
+      parent.append(child instanceof Node ? child : String(child));
+    }
+  }
+}
+
+/** Replaces what an element holds. @param {Element} parent @param {...(Child|Child[])} children */
+export function fill(parent, ...children) {
+  parent.replaceChildren();
+  append(parent, children);
+}
+
+/**
+ * Keeps a list of elements in step with a list of items, without touching those that stay, so that
+ * focus and typed text survive.
+ *
+ * @template T
+ * @param {Element} parent
+ * @param {T[]} items
+ * @param {(item: T) => string} key
+ * @param {(item: T) => HTMLElement} make
+ * @param {(element: HTMLElement, item: T) => void} [update]
+ */
+export function keyed(parent, items, key, make, update) {
+  /** @type {Map<string, HTMLElement>} */
+  const known = new Map();
+  for (const child of Array.from(parent.children)) {
+    if (child instanceof HTMLElement && child.dataset.key !== undefined) known.set(child.dataset.key, child);
+    else child.remove();
+  }
+  let at = /** @type {Element|null} */ (parent.firstElementChild);
+  for (const item of items) {
+    const name = key(item);
+    let element = known.get(name);
+    if (element) {
+      known.delete(name);
+      if (update) update(element, item);
+    } else {
+      element = make(item);
+      element.dataset.key = name;
+    }
+    if (element === at) at = at.nextElementSibling;
+    else parent.insertBefore(element, at);
+  }
+  for (const gone of known.values()) gone.remove();
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** 24 × 24 line drawings. */
+const ICONS = {
+  bag: ["M5 8h14l-1 12H6L5 8z", "M9 8V6a3 3 0 0 1 6 0v2"],
+  heart: ["M12 20s-7.5-4.6-7.5-10A4.2 4.2 0 0 1 12 7.3 4.2 4.2 0 0 1 19.500 10c0 5.400-7.500 10-7.500 10z"],
+  send: ["M4 12l16-8-6 16-3-6-7-2z"],
+  close: ["M6 6l12 12", "M18 6L6 18"],
+  bolt: ["M13 3L5 14h6l-1 7 8-11h-6l1-7z"],
+  eye: ["M2.500 12S6 5.500 12 5.500 21.500 12 21.500 12 18 18.500 12 18.500 2.500 12 2.500 12z", "M12 9.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5z"],
+  up: ["M6 15l6-6 6 6"],
+  down: ["M6 9l6 6 6-6"],
+  pin: ["M9 4h6l-1 6 3 3H7l3-3-1-6z", "M12 13v7"],
+  plus: ["M12 5v14", "M5 12h14"],
+  minus: ["M5 12h14"],
+  horn: ["M4 10v4h3l8 4V6L7 10H4z", "M18 9.500a4 4 0 0 1 0 5"],
+  barrage: ["M3 6h11", "M8 12h13", "M3 18h8"],
+  check: ["M5 12.500l4.500 4.500L19 7.500"],
+  clock: ["M12 3.500a8.500 8.500 0 1 0 0 17 8.500 8.500 0 0 0 0-17z", "M12 8v4.500l3 2"],
+  back: ["M14 6l-6 6 6 6"],
+  list: ["M8 6h12", "M8 12h12", "M8 18h12", "M4 6h.01", "M4 12h.01", "M4 18h.01"],
+  shop: ["M4 9l1.500-5h13L20 9", "M4 9h16v2a2.700 2.700 0 0 1-5.300 0 2.700 2.700 0 0 1-5.400 0A2.700 2.700 0 0 1 4 11V9z", "M6 13.500V20h12v-6.500"],
+};
+
+/** A picture beside words; hidden from screen readers. @param {keyof typeof ICONS} name */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("focusable", "false");
+  for (const line of ICONS[name]) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", line);
+    svg.append(path);
+  }
+  return svg;
+}

@@ -1,0 +1,67 @@
+// @ts-check
+/** What a buyer does with orders, over HTTP or over the room's socket. */
+
+import { asProblem, get, path, post } from "./api.js";
+import { clock } from "./clock.js";
+import { pause, pendingOf, settle, take } from "./pending.js";
+
+/** @typedef {import("./types.js").Order} Order */
+/** @typedef {import("./pending.js").Pending} Pending */
+/** @typedef {{rpc(method: string, data: unknown): Promise<any>, readonly connected: boolean}} Caller */
+
+/** States in which the buyer still has to pay, or may change their mind. */
+export const OPEN_STATES = new Set(["reserved", "pending_payment", "payment_unknown"]);
+
+/** Whether an order can be paid now. @param {Order} order @param {number} now server ms */
+export function isPayable(order, now) {
+  return order.state === "reserved" && (!order.expires_at || Date.parse(order.expires_at) > now);
+}
+
+/** Over HTTP: works on every page. @param {Pending} entry @returns {Promise<Order>} */
+function reserveByHttp(entry) {
+  return post(path`/v1/flash-sales/${entry.sale}/reservations`, { quantity: entry.quantity }, entry.key);
+}
+
+/** Over the socket while it is open, else over HTTP; the key makes them one request. @param {Caller} socket */
+function sender(socket) {
+  return async (/** @type {Pending} */ entry) => {
+    if (!socket.connected) return reserveByHttp(entry);
+    try {
+      const data = { flash_sale: entry.sale, quantity: entry.quantity, key: entry.key };
+      return (await socket.rpc("reserve", data)).order;
+    } catch (error) {
+      throw asProblem(error);
+    }
+  };
+}
+
+/**
+ * Reserves units of a flash sale. @param {{sale: string, quantity: number, user: string, room: string}} wish
+ * @param {Caller} socket @returns {Promise<Order>}
+ */
+export function reserve(wish, socket) {
+  return settle(take(wish, clock.local()), sender(socket), pause);
+}
+
+/**
+ * Asks again for every reservation that was never answered. @param {string} user
+ * @returns {Promise<{orders: Order[], refused: {entry: Pending, problem: import("./api.js").Problem}[]}>}
+ */
+export async function resume(user) {
+  const outcome = { orders: /** @type {Order[]} */ ([]), refused: /** @type {any[]} */ ([]) };
+  for (const entry of pendingOf(user, clock.local())) {
+    try {
+      outcome.orders.push(await settle(entry, reserveByHttp, pause));
+    } catch (error) {
+      outcome.refused.push({ entry, problem: asProblem(error) });
+    }
+  }
+  return outcome;
+}
+
+/** @param {string|null} [cursor] @returns {Promise<{items: Order[], next_cursor: string|null}>} */
+export const list = (cursor) => get(`/v1/orders?limit=50${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+/** @param {string} id @returns {Promise<Order>} */
+export const pay = (id) => post(path`/v1/orders/${id}/pay`);
+/** @param {string} id @returns {Promise<Order>} */
+export const cancel = (id) => post(path`/v1/orders/${id}/cancel`);

@@ -1,0 +1,318 @@
+// @ts-check
+/**
+ * The live room. Phone first: everything lies over the stage; from 1024 px on, stage and chat stand
+ * side by side. Watching asks for nothing.
+ *
+ * testids: room (data-state), room-title, room-state, online, notice, connection, stage, like-button,
+ * likes, shelf-open, shelf-count, danmaku-toggle, pinned-card (data-product), pinned-open, flash-cards,
+ * flash-card …, chat-… , not-found; see the components for theirs.
+ */
+
+import { asProblem } from "../api.js";
+import { DanmakuLayer } from "../components/danmaku-layer.js";
+import { ChatPanel } from "../components/chat-panel.js";
+import { ConnectionBar } from "../components/connection-bar.js";
+import { FlashCard } from "../components/flash-card.js";
+import { openBuySheet, openOrderSheet } from "../components/buy-sheet.js";
+import { openProductSheet, openShelfSheet, shelfList } from "../components/shelf-view.js";
+import { toast } from "../components/sheet.js";
+import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
+import { languageButton } from "../components/site-header.js";
+import { clock } from "../clock.js";
+import { count } from "../format.js";
+import { fill, h, icon, keyed } from "../h.js";
+import { t } from "../i18n.js";
+import { list as listOrders, resume } from "../orders-api.js";
+import { app, begin, entitle } from "../page.js";
+import { pinnedProduct, salesOnStage } from "../room-state.js";
+import { RoomStore } from "../room-store.js";
+import { ensure, isAccount, me, signInAddress } from "../session.js";
+import { Socket } from "../socket.js";
+import { load, save } from "../storage.js";
+import { onTick } from "../ticker.js";
+
+/** @typedef {import("../types.js").Order} Order */
+
+/** Hearts in the air at once; more are counted, not drawn. */
+const HEARTS = 8;
+
+const roomId = decodeURIComponent(location.pathname.split("/")[2] || "");
+
+class RoomPage {
+  constructor() {
+    this.socket = new Socket();
+    this.store = new RoomStore(roomId, this.socket);
+    /** My orders of this room, by flash sale. @type {Map<string, Order>} */
+    this.orders = new Map();
+    this.liked = 0;
+    this.drawnPinned = "";
+    this.title = h("h1", { class: "room-title", testid: "room-title" });
+    this.stateChip = h("span", { class: "live-chip", testid: "room-state" });
+    this.online = h("span", { class: "online digits", testid: "online" });
+    this.notice = h("p", { class: "notice", testid: "notice", hidden: true });
+    this.connection = /** @type {ConnectionBar} */ (h("connection-bar"));
+    this.danmaku = /** @type {DanmakuLayer} */ (h("danmaku-layer"));
+    this.backdrop = h("div", { class: "backdrop", "aria-hidden": "true" });
+    this.stageWords = h("div", { class: "stage-words" });
+    this.flashes = h("div", { class: "flash-cards", testid: "flash-cards" });
+    this.pinned = h("div", { class: "pinned", hidden: true });
+    this.chat = /** @type {ChatPanel} */ (h("chat-panel"));
+    this.likes = h("span", { class: "digits", testid: "likes" }, "0");
+    this.bagCount = h("span", { class: "bag-count digits", testid: "shelf-count" }, "0");
+    this.hearts = h("div", { class: "hearts", "aria-hidden": "true" });
+    this.strip = shelfList(this.store, (sale) => this.buy(sale));
+  }
+
+  /** Draws the frame once; all else is updated in place. */
+  layOut() {
+    const bar = h("div", { class: "bar" }, this.bag(), h("div", { class: "composer-place" }), this.danmakuToggle(), this.likeButton());
+    const view = h(
+      "div",
+      { class: "room", testid: "room" },
+      h(
+        "main",
+        { class: "stage", testid: "stage", id: "main" },
+        this.backdrop,
+        this.stageWords,
+        this.danmaku,
+        this.topBar(),
+        h("div", { class: "stage-cards" }, this.pinned, this.flashes),
+        this.hearts,
+      ),
+      h("section", { class: "chat-side", "aria-label": t("chat.title") }, h("h2", { class: "side-title" }, t("chat.title")), this.chat),
+      h("section", { class: "strip", "aria-label": t("shelf.title") }, h("h2", { class: "side-title" }, t("shelf.title")), this.strip.element),
+      bar,
+    );
+    fill(app(), view);
+    this.view = view;
+    this.chat.follow(this.store, { composerIn: /** @type {HTMLElement} */ (bar.querySelector(".composer-place")) });
+  }
+
+  topBar() {
+    this.connection.follow(this.socket);
+    return h(
+      "header",
+      { class: "top" },
+      h(
+        "div",
+        { class: "top-row" },
+        h("a", { href: "/", class: "icon-button glass", "aria-label": t("room.back"), testid: "nav-lobby" }, icon("back")),
+        h("div", { class: "host glass" }, h("div", { class: "host-words" }, this.title, h("p", { class: "host-line" }, this.stateChip, this.online))),
+        h("div", { class: "top-ways" }, languageButton(), h("a", { href: "/orders", class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
+      ),
+      this.connection,
+      this.notice,
+    );
+  }
+
+  bag() {
+    return h(
+      "button",
+      { type: "button", class: "icon-button bag", testid: "shelf-open", "aria-label": t("shelf.open"), on: { click: () => openShelfSheet(this.store, (sale) => this.buy(sale)) } },
+      icon("bag"),
+      this.bagCount,
+    );
+  }
+
+  likeButton() {
+    const press = () => {
+      this.store.like();
+      this.liked += 1;
+      this.heart();
+      this.drawLikes();
+    };
+    return h("button", { type: "button", class: "icon-button like", testid: "like-button", "aria-label": t("room.like"), on: { click: press } }, icon("heart"), this.likes);
+  }
+
+  danmakuToggle() {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    let on = load("danmaku") ?? !calm;
+    const button = h("button", { type: "button", class: "icon-button barrage", testid: "danmaku-toggle", "aria-label": t("room.danmaku") }, icon("barrage"));
+    const set = (/** @type {boolean} */ value) => {
+      on = value;
+      button.setAttribute("aria-pressed", String(on));
+      this.store.showDanmaku(on);
+      if (!on) this.danmaku.clear();
+    };
+    button.addEventListener("click", () => {
+      set(!on);
+      save("danmaku", on);
+    });
+    this.startDanmaku = () => set(on);
+    return button;
+  }
+
+  heart() {
+    if (this.hearts.children.length >= HEARTS || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const heart = h("span", { class: `heart drift-${Math.floor(Math.random() * 4)}` }, icon("heart"));
+    heart.addEventListener("animationend", () => heart.remove());
+    this.hearts.append(heart);
+  }
+
+  listen() {
+    this.store.addEventListener("state", () => this.draw());
+    this.store.addEventListener("danmaku", (event) => this.danmaku.add(/** @type {CustomEvent} */ (event).detail.items || [], me()?.user || ""));
+    this.socket.addEventListener("personal", (event) => {
+      const { detail } = /** @type {CustomEvent} */ (event);
+      if (detail.type === "order.updated") this.keepOrder(detail.order);
+    });
+    this.socket.addEventListener("connection", () => {
+      if (this.view) this.view.dataset.connection = this.socket.connection.state;
+    });
+    onTick(() => this.drawSales());
+  }
+
+  draw() {
+    const { state } = this.store;
+    const { room } = state;
+    if (!room || !this.view) return;
+    entitle(room.title);
+    if (this.title.textContent !== room.title) this.title.textContent = room.title;
+    this.view.dataset.state = room.state;
+    this.stateChip.textContent = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
+    this.stateChip.className = `live-chip ${room.state}`;
+    this.online.textContent = t("room.online", { n: count(state.stats.online) });
+    this.notice.hidden = !state.notice;
+    if (state.notice !== this.notice.dataset.text) {
+      this.notice.dataset.text = state.notice || "";
+      fill(this.notice, icon("horn"), h("span", { class: "sr" }, t("room.notice")), h("bdi", null, state.notice));
+    }
+    this.bagCount.textContent = count(state.shelf.length);
+    this.drawLikes();
+    this.drawPinned();
+    this.drawSales();
+    this.strip.draw();
+  }
+
+  drawLikes() {
+    const shown = Math.max(this.store.state.stats.likes, this.liked);
+    this.likes.textContent = shown > 9_999 ? t("room.many", { n: count(Math.floor(shown / 1000)) }) : count(shown);
+  }
+
+  drawPinned() {
+    const { state } = this.store;
+    const product = pinnedProduct(state);
+    const key = JSON.stringify([product, state.room?.state]);
+    if (key === this.drawnPinned) return;
+    this.drawnPinned = key;
+    this.drawStage(product);
+    this.pinned.hidden = !product;
+    if (!product) return;
+    fill(
+      this.pinned,
+      h(
+        "button",
+        { type: "button", class: "pinned-card", testid: "pinned-card", "data-product": product.id, on: { click: () => openProductSheet(product) } },
+        h("span", { class: "pinned-picture" }, picture(product, "fill"), h("span", { class: "number digits" }, String(product.number))),
+        h("span", { class: "pinned-words" }, chip(t("shelf.explained"), "hot"), h("span", { class: "pinned-title" }, product.title), priceBlock(product, "pinned-price")),
+      ),
+    );
+  }
+
+  /** Until a picture comes from the host's camera, the product being explained fills the stage. @param {import("../types.js").ShelfItem|null} product */
+  drawStage(product) {
+    const { room } = this.store.state;
+    fill(this.backdrop, product ? picture(product, "cover") : null);
+    const words = { live: t("room.no_picture"), idle: t("room.idle_text"), ended: t("room.ended_text") }[room?.state || "idle"];
+    fill(
+      this.stageWords,
+      product && room?.state === "live" ? h("div", { class: "stage-product" }, picture(product, "hero")) : null,
+      h("p", { class: "stage-state", testid: "stage-words" }, words),
+    );
+  }
+
+  drawSales() {
+    const { state } = this.store;
+    const sales = salesOnStage(state, clock.now()).slice(0, 2);
+    keyed(
+      this.flashes,
+      sales,
+      (sale) => sale.id,
+      () => this.newCard(),
+    );
+    sales.forEach((sale, at) => {
+      const card = /** @type {FlashCard} */ (this.flashes.children[at]);
+      const order = this.orders.get(sale.id) || null;
+      const mark = `${sale.version} ${order?.id} ${order?.sequence} ${state.shelf.length}`;
+      if (card.dataset.mark === mark) return;
+      card.dataset.mark = mark;
+      card.show(sale, state.shelf.find((item) => item.id === sale.product_id) || null, order);
+    });
+  }
+
+  newCard() {
+    const card = /** @type {FlashCard} */ (h("flash-card"));
+    card.addEventListener("buy", (event) => this.buy(/** @type {CustomEvent} */ (event).detail));
+    card.addEventListener("order", (event) => {
+      const order = Array.from(this.orders.values()).find((one) => one.id === /** @type {CustomEvent} */ (event).detail);
+      if (order) openOrderSheet(order, (changed) => this.keepOrder(changed));
+    });
+    return card;
+  }
+
+  /** @param {string} sale */
+  buy(sale) {
+    openBuySheet(this.store, sale, (order) => this.keepOrder(order));
+  }
+
+  /** @param {Order} order */
+  keepOrder(order) {
+    if (!order.flash_sale) return;
+    const known = this.orders.get(order.flash_sale);
+    if (known && known.id === order.id && known.sequence > order.sequence) return;
+    this.orders.set(order.flash_sale, order);
+    this.drawSales();
+    for (const card of Array.from(document.querySelectorAll("order-card"))) {
+      if (card instanceof HTMLElement && card.dataset.order === order.id) /** @type {any} */ (card).show(order);
+    }
+  }
+
+  /** Orders of before, and reservations that were never answered. */
+  async takeUpOrders() {
+    const who = me();
+    if (!who) return;
+    const { orders, refused } = await resume(who.user);
+    for (const order of orders) {
+      this.keepOrder(order);
+      toast(t("buy.resumed"), "good");
+    }
+    for (const { problem } of refused) toast(t("buy.resume_refused", { words: problem.words }), "bad");
+    for (const order of (await listOrders()).items.reverse()) this.keepOrder(order);
+  }
+
+  async run() {
+    const [, problem] = await Promise.all([
+      ensure().catch(() => null),
+      this.store.first().then(
+        () => null,
+        (error) => asProblem(error),
+      ),
+    ]);
+    if (problem) {
+      this.fail(problem);
+      return;
+    }
+    this.layOut();
+    this.listen();
+    this.draw();
+    this.store.subscribe();
+    this.startDanmaku?.();
+    this.socket.open();
+    await this.takeUpOrders().catch(() => undefined); // the room works without; /orders says what is wrong
+  }
+
+  /** @param {import("../api.js").Problem} problem */
+  fail(problem) {
+    const missing = problem.name === "not-found";
+    const way = missing
+      ? h("a", { href: "/", class: "button primary" }, t("room.to_lobby"))
+      : h("button", { type: "button", class: "button primary", on: { click: () => location.reload() } }, t("common.retry"));
+    const signIn = problem.name === "unauthorized" && !isAccount() ? h("a", { href: signInAddress() }, t("common.sign_in")) : null;
+    fill(
+      app(),
+      h("main", { class: "column centre", testid: missing ? "not-found" : "failure", id: "main" }, h("h1", null, missing ? t("room.missing") : t("common.failed_title")), empty(missing ? t("room.missing_text") : problem.words, "", way), signIn),
+    );
+  }
+}
+
+void begin("room.page", () => new RoomPage().run());
