@@ -97,3 +97,13 @@ class Grant(msgspec.Struct, kw_only=True):
     min_price_cents: int | None
     units_max: int | None
     used: int
+
+
+class OrderEdge(msgspec.Struct, kw_only=True):
+    """One step of an order's history, never changed."""
+
+    sequence: int
+    from_state: str | None  # None: the order came to be
+    state: OrderState
+    actor: str  # a user id, or "system" for timers
+    at: str

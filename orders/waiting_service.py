@@ -131,7 +131,7 @@ async def late_answer(request: AnyRequest, answers: Answers) -> bytes:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 found = await answers.answer_by_key(request.buyer, "client", request.key)
-        except (TimeoutError, Failure):
+        except (TimeoutError, Failure, Unavailable):
             found = None  # the refusal below says what to do about it
         if found is not None:
             check_repeat_fingerprint(found[0], request)
