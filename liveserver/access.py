@@ -41,6 +41,7 @@ SIGNED_IN = Rule(
         "admin": (ALL,),
     }
 )
+NOBODY = Rule(roles={})  # the server alone
 ADMIN = Rule(roles={"admin": (ALL,)})
 HOST = Rule(roles={"streamer": (ROOMS,), "admin": (ALL,)})
 ROOM_STAFF = Rule(roles={"streamer": (ROOMS,), "moderator": (ROOMS,), "admin": (ALL,)})
@@ -122,14 +123,17 @@ ACTIONS: dict[str, Rule] = {
     "rpc.room.snapshot": ANYONE,
     # channels of the viewer socket; publishing is further ruled by chat rules and mutes
     "channel.room.subscribe": ANYONE,
+    "channel.room.publish": NOBODY,
     "channel.chat.subscribe": ANYONE,
     "channel.chat.publish": SIGNED_IN,
     "channel.danmaku.subscribe": ANYONE,
     "channel.danmaku.publish": SIGNED_IN,
     "channel.console.subscribe": ROOM_STAFF,
+    "channel.console.publish": NOBODY,
     "channel.presence": ROOM_STAFF,  # who exactly is in a built-in channel of the room
     "channel.presence_stats": ANYONE,
     "channel.personal.subscribe": BUYER,  # `#<user>`: `buyer` is the name after the `#`
+    "channel.personal.publish": NOBODY,
 }
 
 

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Protocol, get_args
@@ -20,9 +21,9 @@ import argon2
 import msgspec
 
 from liveserver.identity import Identity, Role
-from liveserver.names import RESERVED_SKELETONS, clean_name, skeleton
 from liveserver.problems import Refused
 from liveserver.tokens import GUEST_PREFIX
+from rooms import names, text
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class People:
         self._hashing = 0
         self._nobody = ""  # the hash that unknown names are checked against
         self._revisions: dict[str, int] = {}
-        self._staff: dict[str, frozenset[str]] = {}  # account -> skeletons of its names
+        self._staff: dict[str, str] = {}  # account -> the name it shows
         self._seen_ms = 0
         self.settings = ShopSettings()
 
@@ -193,6 +194,26 @@ class People:
             raise Refused("invalid-state", f"There is an account {name} already.")
         self._note(account)
         return account
+
+    async def ensure(
+        self,
+        name: str,
+        password: str,
+        role: Role,
+        rooms: tuple[str, ...] = (),
+        merchant: str | None = None,
+    ) -> Account:
+        """Make the account, or bring an existing one to this. Nothing changes if it is so already."""
+        found = await self._store.account(name)
+        if found is None:
+            return await self.add(name, password, role, rooms, merchant)
+        account, hashed = found
+        same = (account.role, account.rooms, account.merchant) == (role, rooms, merchant)
+        if same and not account.disabled and await self._verify(hashed, password):
+            return account
+        return await self.edit(
+            name, password=password, disabled=False, role=role, rooms=rooms, merchant=merchant
+        )
 
     async def get(self, name: str) -> Account:
         """Raises Refused `not-found`."""
@@ -275,24 +296,15 @@ class People:
         A guest viewer; `keep` is a guest who stays the same person and may take another name.
 
         Raises:
-            Refused: `validation`: the name is empty, too long, invisible, or looks like staff.
+            rooms.errors.Invalid: The name is empty, too long, or looks like staff.
         """
         old = keep if keep is not None and keep.guest else None
         if name is None:
             shown = old.name if old and old.name else f"Guest {secrets.randbelow(9000) + 1000}"
         else:
-            shown = self._guest_name(name)
+            shown = names.accept(name, staff_names={*self._staff, *self._staff.values()})
         user = old.user if old else GUEST_PREFIX + secrets.token_hex(12)
         return Identity(user=user, name=shown, guest=True)
-
-    def _guest_name(self, name: str) -> str:
-        cleaned = clean_name(name)
-        if cleaned is None:
-            raise Refused("validation", "A name has 1 to 24 visible characters.")
-        look = skeleton(cleaned)
-        if look in RESERVED_SKELETONS or any(look in names for names in self._staff.values()):
-            raise Refused("validation", "This name looks like one of the people who work here.")
-        return cleaned
 
     # first start
 
@@ -340,8 +352,7 @@ class People:
         if account.role == "viewer":
             self._staff.pop(account.name, None)
         else:
-            names = (account.name, account.display_name)
-            self._staff[account.name] = frozenset(skeleton(name) for name in names)
+            self._staff[account.name] = account.display_name
 
     def _checked(self, account: Account) -> Account:
         """Raises Refused `validation` unless name, role, rooms and shop make sense."""
@@ -353,8 +364,9 @@ class People:
             )
         if account.role not in get_args(Role):
             raise Refused("validation", f"There is no role {account.role}.")
-        if clean_name(account.display_name) != account.display_name:
-            raise Refused("validation", "A name has 1 to 24 visible characters.")
+        shown = unicodedata.normalize("NFKC", account.display_name)
+        if text.clean(shown, longest=names.NAME_LENGTH_MAX, what="The name") != shown:
+            raise Refused("validation", "A name has no blanks around it.")
         if len(account.rooms) > ROOMS_OF_ACCOUNT_MAX:
             raise Refused("validation", f"An account has at most {ROOMS_OF_ACCOUNT_MAX} rooms.")
         if not all(ROOM_ID.fullmatch(room) for room in account.rooms):

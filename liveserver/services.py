@@ -2,17 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from liveserver.addresses import Network
 from orders.requests import Door
 
 if TYPE_CHECKING:
+    from orders.reads_sql import Reads
+
     from liveserver.people import People
     from liveserver.tokens import Tokens
     from orders.feed import Feed
-    from orders.reads_sql import Reads
     from orders.webhooks_service import Webhooks
     from rooms.service import RoomService
 
@@ -27,8 +28,7 @@ class WebOptions:
     public_url: str = ""  # "" = the address the request came to; wins over the shop's own setting
     demo: bool = False
     image_origins: tuple[str, ...] = ()  # may be named in img-src besides our own
-    allowed_origins: tuple[str, ...] = ()  # other origins whose pages may use the session cookie
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()  # networks whose forwarding headers are believed
     limit_loopback: bool = False  # limits per address also count loopback
 
 

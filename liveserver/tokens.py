@@ -19,7 +19,7 @@ COOKIE = "liveserver_session"
 GUEST_PREFIX = "guest_"
 
 TOKEN_BYTES_MAX = 8_192  # a token travels in a header; longer ones are not ours
-SUB_CHARS_MAX = 255
+SUB_CHARS_MAX = 200  # the ledger keeps it as buyer.id
 NAME_CHARS_MAX = 24  # contract: names 1-24
 ROOMS_MAX = 1_000  # rooms of one streamer or moderator
 ALGORITHM = "HS256"

@@ -1,0 +1,126 @@
+"""RPC methods of the viewer socket: what a page does without leaving its socket."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+
+from liveserver import buying
+from liveserver.access import allow, allow_somewhere
+from liveserver.identity import Identity
+from liveserver.problems import Refused
+from liveserver.services import Services
+from liveserver.web.read import decode
+from liveserver.web.requests.common import Id, RoomId, Units
+from orders.errors import NotFound
+
+LIKES_MAX = 100  # in one call; a page sums up the taps of a second
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
+Likes = Annotated[int, msgspec.Meta(ge=1, le=LIKES_MAX)]
+
+
+class UnknownMethod(Exception):
+    """There is no such method (yet)."""
+
+
+class Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of all arguments."""
+
+
+class ReserveArguments(Arguments, kw_only=True):
+    flash_sale: Id
+    quantity: Units = 1
+    key: Key
+    metadata: dict[str, Any] = {}
+
+
+class OrderArguments(Arguments, kw_only=True):
+    order: Id
+
+
+class LikeArguments(Arguments, kw_only=True):
+    room: RoomId
+    count: Likes
+
+
+class RoomArguments(Arguments, kw_only=True):
+    room: RoomId
+
+
+class Rpc:
+    """Answers `rpc` commands: arguments and answers are JSON, an object stands under its name."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._methods: dict[str, tuple[type[Arguments], _Method]] = {
+            "reserve": (ReserveArguments, self._reserve),
+            "order.pay": (OrderArguments, self._pay),
+            "order.cancel": (OrderArguments, self._cancel),
+            "like": (LikeArguments, self._like),
+            "room.snapshot": (RoomArguments, self._snapshot),
+        }
+
+    @property
+    def methods(self) -> frozenset[str]:
+        return frozenset(self._methods)
+
+    async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
+        """
+        The answer of `method` as JSON.
+
+        Raises:
+            UnknownMethod: There is no such method.
+            Refused, rooms.errors.Refusal, orders.errors.Refusal: It was refused.
+        """
+        if method not in self._methods:
+            raise UnknownMethod(method)
+        shape, work = self._methods[method]
+        allow_somewhere(identity, f"rpc.{method}")
+        return await work(identity, decode(data or b"{}", shape))
+
+    async def _reserve(self, identity: Identity | None, asked: ReserveArguments) -> bytes:
+        who = _somebody(identity)
+        allow(who, "rpc.reserve")
+        order = await buying.reserve(
+            self._services, who, asked.flash_sale, asked.quantity, asked.key, asked.metadata
+        )
+        return _under("order", order)
+
+    async def _pay(self, identity: Identity | None, asked: OrderArguments) -> bytes:
+        who = await self._buyer(identity, "rpc.order.pay", asked.order)
+        return _under("order", await buying.pay(self._services, who, asked.order))
+
+    async def _cancel(self, identity: Identity | None, asked: OrderArguments) -> bytes:
+        who = await self._buyer(identity, "rpc.order.cancel", asked.order)
+        return _under("order", await buying.cancel(self._services, who, asked.order))
+
+    async def _like(self, identity: Identity | None, asked: LikeArguments) -> bytes:
+        allow(identity, "rpc.like")
+        await self._services.rooms.like(asked.room, asked.count)
+        return b"{}"
+
+    async def _snapshot(self, identity: Identity | None, asked: RoomArguments) -> bytes:
+        allow(identity, "rpc.room.snapshot")
+        return await self._services.rooms.snapshot(asked.room)
+
+    async def _buyer(self, identity: Identity | None, action: str, order: str) -> Identity:
+        """The caller, who must be the buyer of the order."""
+        who = _somebody(identity)
+        found = await self._services.reads.order(order)
+        if found is None:
+            raise NotFound("There is no such order.")
+        allow(who, action, buyer=found.buyer.id)
+        return who
+
+
+_Method = Callable[[Identity | None, Any], Awaitable[bytes]]
+
+
+def _somebody(identity: Identity | None) -> Identity:
+    if identity is None:
+        raise Refused("unauthorized", "A session or token is needed.")
+    return identity
+
+
+def _under(name: str, body: bytes) -> bytes:
+    return b'{"%s":%s}' % (name.encode(), body)

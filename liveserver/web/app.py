@@ -1,0 +1,103 @@
+"""The aiohttp application: the table of routes behind one layer that never lets an error out."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from liveserver.services import Services
+from liveserver.web import problem
+from liveserver.web.documents import DOCUMENTS, make_documents
+from liveserver.web.doors import LIMITS, SERVICES, door_of
+from liveserver.web.headers import harden
+from liveserver.web.limits import Limits
+from liveserver.web.read import BODY_BYTES_MAX
+from liveserver.web.table import ROUTES
+
+log = logging.getLogger(__name__)
+
+KEEPALIVE_SECONDS = 75.0  # browsers keep connections for a minute or so
+LINE_BYTES_MAX = 8_190  # of a request line or header field; beyond that it is no browser
+
+
+def build(services: Services) -> web.Application:
+    """The application of one worker."""
+    app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_layer])
+    app[SERVICES] = services
+    app[LIMITS] = Limits(services.now)
+    app[DOCUMENTS] = make_documents(ROUTES, services.options)
+    for route in ROUTES:
+        door = door_of(route)
+        app.router.add_route(route.method, route.path, door)
+        if not route.documented:  # pages and files: a browser or a proxy may ask for the head alone
+            app.router.add_route("HEAD", route.path, door)
+    return app
+
+
+@web.middleware
+async def _layer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Every error becomes a problem, every answer gets the security headers."""
+    try:
+        response = await handler(request)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        response = problem.of_exception(error, request)
+    harden(request, response, request.app[SERVICES].options.image_origins)
+    return response
+
+
+class _Connection(RequestHandler):
+    """aiohttp's connection, except that a request it cannot parse gets a problem as well."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun; it cannot become another one")
+        if status >= 500:
+            log.error("a request failed outside of its handler", exc_info=exc)
+            response = problem.answer("internal", "The mistake is on this side and was logged.")
+        else:
+            detail = "This is not an HTTP request that can be read."
+            response = problem.answer("bad-request", detail, {"status": status})
+        harden(request, response, ())
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """Makes our connections instead of aiohttp's."""
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+
+
+def make_runner(app: web.Application, **options: Any) -> web.AppRunner:
+    """
+    A runner whose `server`, after `await runner.setup()`, makes one protocol per connection.
+    No access log: the operator's proxy or the metrics count requests.
+    """
+    return _Runner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        max_line_size=LINE_BYTES_MAX,
+        max_field_size=LINE_BYTES_MAX,
+        **options,
+    )

@@ -1,0 +1,360 @@
+"""AsyncAPI 3.0: the channels of the viewer socket, its RPC methods, and the webhooks."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from liveserver.rpc import LikeArguments, OrderArguments, ReserveArguments, RoomArguments
+from liveserver.web.requests.rooms import ShelfItem, Snapshot
+from orders.shapes import FlashSale, Order, Product
+from orders.webhooks import EVENT_TYPES
+from rooms.room import ChatRules, Room
+
+REF = "#/components/schemas/{name}"
+
+
+class Event(Struct, kw_only=True):
+    """Base of all events; `at` is in milliseconds since 1970."""
+
+    at: int
+
+
+class RoomStarted(Event, kw_only=True):
+    type: Literal["room.started"]
+    room: Room
+
+
+class RoomUpdated(Event, kw_only=True):
+    type: Literal["room.updated"]
+    room: Room
+
+
+class RoomEnded(Event, kw_only=True):
+    type: Literal["room.ended"]
+    room: Room
+
+
+class RoomNotice(Event, kw_only=True):
+    type: Literal["room.notice"]
+    text: str | None
+
+
+class ShelfUpdated(Event, kw_only=True):
+    type: Literal["shelf.updated"]
+    items: list[ShelfItem]
+
+
+class ShelfPinned(Event, kw_only=True):
+    type: Literal["shelf.pinned"]
+    product_id: str | None
+
+
+class SaleUpdated(Event, kw_only=True):
+    """Every change of a sale, its stock included; the newest `version` wins."""
+
+    type: Literal["flash_sale.updated"]
+    flash_sale: FlashSale
+
+
+class RoomStats(Event, kw_only=True):
+    type: Literal["room.stats"]
+    online: int
+    likes: int
+
+
+class OrderTicker(Event, kw_only=True):
+    type: Literal["order.ticker"]
+    name: str
+    title: str
+    quantity: int
+
+
+class Person(Struct, kw_only=True):
+    id: str
+    name: str
+    badges: list[str]
+
+
+class ChatMessage(Event, kw_only=True):
+    type: Literal["chat"]
+    id: str
+    user: Person
+    text: str
+    reply_to: str | None = None
+
+
+class ChatPublish(Struct, kw_only=True):
+    """What a viewer publishes: 1 to 200 characters."""
+
+    text: str
+    reply_to: str | None = None
+
+
+class DanmakuItem(Struct, kw_only=True):
+    id: str
+    user: Person
+    text: str
+    mode: Literal["scroll", "top", "bottom"]
+    color: str
+    at: int
+
+
+class Danmaku(Struct, kw_only=True):
+    """`dropped` were left out because nobody could read them all."""
+
+    type: Literal["danmaku"]
+    items: list[DanmakuItem]
+    dropped: int
+
+
+class DanmakuPublish(Struct, kw_only=True):
+    text: str
+    mode: Literal["scroll", "top", "bottom"] = "scroll"
+    color: str = "#ffffff"
+
+
+class ConsoleEvent(Event, kw_only=True):
+    """What somebody of the staff did; `type` is that of the room's event."""
+
+    type: str
+    actor: str | None = None
+
+
+class OrderUpdated(Event, kw_only=True):
+    type: Literal["order.updated"]
+    order: Order
+
+
+class OrderAnswer(Struct, kw_only=True):
+    order: Order
+
+
+class OrderData(Struct, kw_only=True):
+    order: Order
+
+
+class SaleData(Struct, kw_only=True):
+    flash_sale: FlashSale
+
+
+class ProductData(Struct, kw_only=True):
+    product: Product
+
+
+class RoomData(Struct, kw_only=True):
+    room: Room
+
+
+DATA: dict[str, type[Struct]] = {
+    "order": OrderData,
+    "stock": ProductData,
+    "flash_sale": SaleData,
+    "room": RoomData,
+}
+
+#: channel -> (address, title, description, what the server sends, what viewers send)
+CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[Struct], ...]]] = {
+    "room": (
+        "room:{room}",
+        "The state of a room",
+        "Numbered events replace one part of the room's state each; the last 1,000 are kept and "
+        "recovered. room.stats and order.ticker are advisory and not numbered.",
+        (RoomStarted, RoomUpdated, RoomEnded, RoomNotice, ShelfUpdated, ShelfPinned, SaleUpdated,
+         RoomStats, OrderTicker),
+        (),
+    ),
+    "chat": (
+        "chat:{room}",
+        "Chat",
+        "The last 200 messages are kept and recovered.",
+        (ChatMessage,),
+        (ChatPublish,),
+    ),
+    "danmaku": (
+        "danmaku:{room}",
+        "Danmaku",
+        "Nothing is kept; what is too much is sampled out.",
+        (Danmaku,),
+        (DanmakuPublish,),
+    ),
+    "console": (
+        "console:{room}",
+        "What the staff does",
+        "For streamer and moderators of the room and administrators.",
+        (ConsoleEvent,),
+        (),
+    ),
+    "personal": (
+        "#{user}",
+        "News for one person",
+        "Only for that user; the server subscribes it by itself.",
+        (OrderUpdated,),
+        (),
+    ),
+}  # fmt: skip
+
+RPC: dict[str, tuple[type[Struct], type[Struct] | None]] = {
+    "reserve": (ReserveArguments, OrderAnswer),
+    "order.pay": (OrderArguments, OrderAnswer),
+    "order.cancel": (OrderArguments, OrderAnswer),
+    "like": (LikeArguments, None),
+    "room.snapshot": (RoomArguments, Snapshot),
+}
+
+
+def asyncapi(version: str) -> dict[str, Any]:
+    """The whole document."""
+    document = _Document()
+    for name in CHANNELS:
+        document.add_channel(name)
+    for method in RPC:
+        document.add_rpc(method)
+    document.add_webhooks()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "liveserver: viewer socket and webhooks",
+            "version": version,
+            "description": (
+                "The viewer socket speaks the Centrifuge client protocol v2; any Centrifuge "
+                "SDK works. Webhooks follow Standard Webhooks."
+            ),
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "viewers": {
+                "host": "{host}",
+                "pathname": "/connection/websocket",
+                "protocol": "ws",
+                "description": "The host and port of the pages; wss under TLS",
+                "variables": {"host": {"default": "127.0.0.1:8000"}},
+            }
+        },
+        "channels": document.channels,
+        "operations": document.operations,
+        "components": {
+            "messages": document.messages,
+            "schemas": _schemas(document.types),
+        },
+    }
+
+
+class _Document:
+    """Collects the parts of the document."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, Any] = {"ChatRules": ChatRules}
+        self.messages: dict[str, Any] = {}
+        self.channels: dict[str, Any] = {}
+        self.operations: dict[str, Any] = {}
+
+    def message(self, shape: type[Struct], title: str = "") -> dict[str, str]:
+        name = shape.__name__
+        self.types[name] = shape
+        self.messages[name] = {
+            "name": name,
+            "title": title or name,
+            "summary": " ".join((_own_doc(shape) or title or name).split()),
+            "payload": {"$ref": REF.format(name=name)},
+        }
+        return {"$ref": f"#/components/messages/{name}"}
+
+    def add_channel(self, name: str) -> None:
+        address, title, description, sent, received = CHANNELS[name]
+        parameter = address.partition("{")[2].rstrip("}")
+        self.channels[name] = {
+            "address": address,
+            "title": title,
+            "description": description,
+            "messages": {s.__name__: self.message(s) for s in (*sent, *received)},
+            "parameters": {parameter: {"description": f"The id of the {parameter}"}},
+        }
+        self._operation(f"{name}.send", "send", name, sent)
+        self._operation(f"{name}.receive", "receive", name, received)
+
+    def add_rpc(self, method: str) -> None:
+        asked, answered = RPC[method]
+        channel = "rpc_" + method.replace(".", "_")
+        shapes = [shape for shape in (asked, answered) if shape is not None]
+        self.channels[channel] = {
+            "address": method,
+            "title": f"RPC {method}",
+            "description": "The method of an rpc command, its arguments and its answer.",
+            "messages": {shape.__name__: self.message(shape) for shape in shapes},
+        }
+        self._operation(f"rpc.{method}", "receive", channel, (asked,))
+        if answered is not None:
+            reply: dict[str, Any] = {
+                "channel": {"$ref": f"#/channels/{channel}"},
+                "messages": _inside(channel, (answered,)),
+            }
+            self.operations[f"rpc.{method}"]["reply"] = reply
+
+    def add_webhooks(self) -> None:
+        messages = {}
+        for kind in EVENT_TYPES:
+            data = DATA[kind.partition(".")[0]]
+            self.types[data.__name__] = data
+            messages[kind.replace(".", "_")] = {
+                "name": kind,
+                "summary": f"{kind}; headers webhook-id, webhook-timestamp, webhook-signature",
+                "headers": _webhook_headers(),
+                "payload": _webhook_payload(kind, data.__name__),
+            }
+        self.channels["webhooks"] = {
+            "address": None,
+            "title": "Webhooks",
+            "description": "POSTed to the merchant's endpoint, signed as Standard Webhooks says.",
+            "messages": messages,
+        }
+        self.operations["webhooks.send"] = {
+            "action": "send",
+            "channel": {"$ref": "#/channels/webhooks"},
+            "summary": "Tell the merchant's server",
+        }
+
+    def _operation(
+        self, name: str, action: str, channel: str, shapes: tuple[type[Struct], ...]
+    ) -> None:
+        if shapes:
+            self.operations[name] = {
+                "action": action,
+                "channel": {"$ref": f"#/channels/{channel}"},
+                "messages": _inside(channel, shapes),
+            }
+
+
+def _inside(channel: str, shapes: tuple[type[Struct], ...]) -> list[dict[str, str]]:
+    return [{"$ref": f"#/channels/{channel}/messages/{shape.__name__}"} for shape in shapes]
+
+
+def _own_doc(shape: type[Struct]) -> str:
+    return str(shape.__dict__.get("__doc__") or "")
+
+
+def _webhook_headers() -> dict[str, Any]:
+    names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in names},
+        "required": list(names),
+    }
+
+
+def _webhook_payload(kind: str, data: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "type": {"const": kind},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "data": {"$ref": REF.format(name=data)},
+        },
+        "required": ["type", "timestamp", "data"],
+    }
+
+
+def _schemas(types: dict[str, Any]) -> dict[str, Any]:
+    _, components = msgspec.json.schema_components(list(types.values()), ref_template=REF)
+    return components

@@ -1,0 +1,140 @@
+"""
+From a request to a handler and back: limits, who asks, what it asks about, whether it may.
+
+The order is fixed, so that no handler can forget a step: limit per address, identity, may this role
+do it at all, the values of the request, the thing it is about, may this person do it to this thing.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from liveserver.access import allow, allow_somewhere
+from liveserver.addresses import client_address, is_forwarded
+from liveserver.identity import Identity
+from liveserver.problems import Refused
+from liveserver.services import Services
+from liveserver.tokens import COOKIE, TokenError, TokenExpired
+from liveserver.web import read
+from liveserver.web.headers import own_origin, own_origins, peer
+from liveserver.web.limits import Limits, is_loopback
+from liveserver.web.route import JSON, Call, Created, Route
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+
+#: what a browser is asked to send with unsafe requests, and other clients may leave out
+ORIGIN = "Origin"
+
+
+def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The aiohttp handler of one row."""
+
+    async def door(request: web.Request) -> web.StreamResponse:
+        call = _call(request)
+        if route.limit != "none":
+            take(call, route.limit)
+        call.identity = identify(call, route)
+        allow_somewhere(call.identity, route.action)
+        call.params = read.path_values(request)
+        if route.query is not None:
+            call.query = read.query_values(request, route.query)
+        if route.idempotent:
+            call.key = read.idempotency_key(request)
+        if route.request is not None:
+            call.body = await read.json_body(request, route)
+        if route.about is not None:
+            call.subject = await route.about(call)
+        about = call.subject
+        allow(
+            call.identity,
+            route.action,
+            room=about.room,
+            merchant=about.merchant,
+            buyer=about.buyer,
+        )
+        return answer(route, await route.handler(call))
+
+    return door
+
+
+def _call(request: web.Request) -> Call:
+    services = request.app[SERVICES]
+    proxies = services.options.trusted_proxies
+    address = client_address(peer(request), request.headers.items(), proxies)
+    return Call(request=request, services=services, address=address)
+
+
+def take(call: Call, kind: str) -> None:
+    """Count one request of the caller's address. Raises Refused `rate-limited`."""
+    spared = not call.services.options.limit_loopback and is_loopback(call.address)
+    if not (spared and not is_forwarded(call.request.headers.items())):
+        call.request.app[LIMITS].take(kind, call.address)
+
+
+def identify(call: Call, route: Route) -> Identity | None:
+    """
+    Who asks, by Bearer token or, from our own pages, by cookie.
+
+    A cookie is sent by the browser whoever made the page, so it counts for a change only with our
+    own Origin. A cookie that is over is like none; a Bearer that is wrong is told so.
+
+    Raises:
+        Refused: `unauthorized` or `forbidden`.
+    """
+    headers = call.request.headers
+    if route.unsafe and ORIGIN in headers and not _is_ours(call):
+        raise Refused("forbidden", "This Origin may not do that here.")
+    authorization = headers.get("Authorization")
+    if authorization is not None:
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer":
+            raise Refused("unauthorized", "Authorization takes a Bearer token.")
+        return _verify(call, token.strip())
+    cookie = call.request.cookies.get(COOKIE)
+    if not cookie:
+        return None
+    try:
+        identity = call.services.tokens.verify(cookie)
+    except TokenError:
+        return None
+    if route.unsafe and ORIGIN not in headers:
+        raise Refused("forbidden", "With the session cookie, changes need our own Origin.")
+    return identity
+
+
+def _is_ours(call: Call) -> bool:
+    return call.request.headers[ORIGIN].lower() in own_origins(call.request, call.services)
+
+
+def _verify(call: Call, token: str) -> Identity:
+    try:
+        return call.services.tokens.verify(token)
+    except TokenExpired:
+        raise Refused("unauthorized", "The token has expired.") from None
+    except TokenError as error:
+        raise Refused("unauthorized", f"The token is not valid: {error}.") from None
+
+
+def is_secure(call: Call) -> bool:
+    """Whether the client speaks TLS, to us or to the proxy in front."""
+    public = call.services.options.public_url or call.services.people.settings.public_url
+    return own_origin(call.request, call.services).startswith("https:") or public.startswith(
+        "https:"
+    )
+
+
+def answer(route: Route, result: Any) -> web.StreamResponse:
+    """What a handler gave, as a response: bytes are JSON already."""
+    if isinstance(result, web.StreamResponse):
+        return result
+    headers = {}
+    if isinstance(result, Created):
+        headers["Location"] = result.location
+        result = result.body
+    if result is None:
+        return web.Response(status=204)
+    body = result if isinstance(result, bytes) else msgspec.json.encode(result)
+    return web.Response(status=route.status, body=body, headers=headers, content_type=JSON)

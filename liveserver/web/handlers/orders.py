@@ -1,0 +1,105 @@
+"""Orders: buyers see and end their own, a merchant sees those of its shop."""
+
+from liveserver import buying
+from liveserver.web.requests.common import Page
+from liveserver.web.requests.orders import EdgeList, OrderList
+from liveserver.web.route import Call, Route, Subject, of_caller
+from orders.errors import NotFound
+from orders.shapes import Order
+
+
+async def of_order(call: Call) -> Subject:
+    """The order's buyer and shop."""
+    order = await call.services.reads.order(call.params["order"])
+    if order is None:
+        raise NotFound("There is no such order.")
+    return Subject(buyer=order.buyer.id, merchant=order.merchant, thing=order)
+
+
+async def list_orders(call: Call) -> OrderList:
+    """Newest first: a merchant's token lists the shop's orders, any other its own."""
+    page: Page = call.query
+    reads = call.services.reads
+    if call.who.role == "merchant" and call.who.merchant is not None:
+        found = await reads.orders_of_merchant(call.who.merchant, page.cursor, page.limit)
+    else:
+        found = await reads.orders_of_buyer(call.who.user, page.cursor, page.limit)
+    items, following = found
+    return OrderList(items=items, next_cursor=following)
+
+
+async def read(call: Call) -> Order:
+    order: Order = call.subject.thing
+    return order
+
+
+async def history(call: Call) -> EdgeList:
+    edges = await call.services.reads.order_history(call.params["order"])
+    return EdgeList(items=edges or [], next_cursor=None)
+
+
+async def pay(call: Call) -> bytes:
+    return await buying.pay(call.services, call.who, call.params["order"])
+
+
+async def cancel(call: Call) -> bytes:
+    return await buying.cancel(call.services, call.who, call.params["order"])
+
+
+ROUTES = [
+    Route(
+        method="GET",
+        path="/v1/orders",
+        action="order.list",
+        handler=list_orders,
+        summary="My orders, or those of my shop",
+        tag="orders",
+        query=Page,
+        about=of_caller,
+        answer=OrderList,
+    ),
+    Route(
+        method="GET",
+        path="/v1/orders/{order}",
+        action="order.read",
+        handler=read,
+        summary="One order",
+        tag="orders",
+        about=of_order,
+        answer=Order,
+    ),
+    Route(
+        method="GET",
+        path="/v1/orders/{order}/history",
+        action="order.read",
+        handler=history,
+        summary="Every step of an order",
+        tag="orders",
+        about=of_order,
+        answer=EdgeList,
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/pay",
+        action="order.pay",
+        handler=pay,
+        summary="Pay with the demo provider",
+        tag="orders",
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state",),
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/cancel",
+        action="order.cancel",
+        handler=cancel,
+        summary="Give an unpaid order back",
+        tag="orders",
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state",),
+        limit="write",
+    ),
+]

@@ -1,0 +1,130 @@
+"""The pages, their files, and product pictures. Nothing outside of two folders is ever read."""
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import web
+
+from liveserver.web import pictures
+from liveserver.web.route import Call, Handler, Route
+
+#: browsers ask again each time and get 304 with the ETag: a new version shows at once
+REVALIDATE = "no-cache"
+#: the name of a picture changes with its content
+FOREVER = "public, max-age=31536000, immutable"
+
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain",
+    ".webmanifest": "application/manifest+json",
+    ".mp3": "audio/mpeg",
+}
+
+
+def page(name: str) -> Handler:
+    """A handler that serves one page of the static folder."""
+
+    async def serve(call: Call) -> web.StreamResponse:
+        return await _file(call.services.options.static_dir, name, REVALIDATE)
+
+    return serve
+
+
+async def static_file(call: Call) -> web.StreamResponse:
+    """A file under `static/`, and only there."""
+    name = call.request.match_info["file"]
+    return await _file(call.services.options.static_dir, name, REVALIDATE)
+
+
+async def picture(call: Call) -> web.StreamResponse:
+    """An uploaded product picture."""
+    name = call.params["name"]
+    if not pictures.NAME.fullmatch(name):
+        raise web.HTTPNotFound
+    return await _file(call.services.options.data_dir / pictures.FOLDER, name, FOREVER)
+
+
+async def _file(folder: Path, name: str, caching: str) -> web.StreamResponse:
+    path = await asyncio.to_thread(_inside, folder, name)
+    if path is None:
+        raise web.HTTPNotFound
+    media = TYPES[path.suffix]
+    text = media.startswith("text/") or media == "application/json"
+    response = web.FileResponse(path)  # answers If-None-Match and Range by itself
+    response.content_type = media
+    if text:
+        response.charset = "utf-8"
+    response.headers["Cache-Control"] = caching
+    return response
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """The file of this name under `folder`, links resolved; None for all else."""
+    parts = name.split("/")
+    if "\x00" in name or "\\" in name or any(part in ("", ".", "..") for part in parts):
+        return None
+    if any(part.startswith(".") for part in parts):
+        return None
+    root = folder.resolve()
+    path = root.joinpath(*parts).resolve()
+    if not path.is_relative_to(root) or path.suffix not in TYPES or not path.is_file():
+        return None
+    return path
+
+
+PAGES = {
+    "/": "lobby.html",
+    "/rooms/{room}": "room.html",
+    "/orders": "orders.html",
+    "/console/{room}": "console.html",
+    "/merchant": "merchant.html",
+    "/setup": "setup.html",
+    "/login": "login.html",
+}
+
+ROUTES = [
+    *(
+        Route(
+            method="GET",
+            path=path,
+            action="page.read",
+            handler=page(name),
+            summary=f"The page {name}",
+            tag="pages",
+            media="text/html",
+            limit="none",
+            documented=False,
+        )
+        for path, name in PAGES.items()
+    ),
+    Route(
+        method="GET",
+        path="/static/{file:.+}",
+        action="page.read",
+        handler=static_file,
+        summary="A file of the pages",
+        tag="pages",
+        limit="none",
+        documented=False,
+    ),
+    Route(
+        method="GET",
+        path=pictures.PREFIX + "{name}",
+        action="page.read",
+        handler=picture,
+        summary="An uploaded picture",
+        tag="pages",
+        limit="none",
+        documented=False,
+    ),
+]

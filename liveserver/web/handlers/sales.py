@@ -1,0 +1,152 @@
+"""Flash sales: a streamer inside the grant, or the product's merchant, starts them; buyers buy."""
+
+import msgspec
+from msgspec import UNSET
+
+from liveserver.buying import reserve as place
+from liveserver.problems import Refused
+from liveserver.web.requests.sales import NewReservation, NewSale, SaleCancel, SaleChanges
+from liveserver.web.route import Call, Created, Route, Subject
+from orders.errors import NotFound
+from orders.requests import CancelSale, CreateSale, EditSale
+from orders.shapes import FlashSale, Order
+from orders.webhooks import parse_time
+
+
+async def of_room_and_shop(call: Call) -> Subject:
+    """The room that sells, and the caller's own shop: the writer finds the product by its SKU."""
+    return Subject(room=call.params["room"], merchant=call.who.merchant)
+
+
+async def of_sale(call: Call) -> Subject:
+    """The room of the sale and the shop of its product."""
+    sale = await call.services.reads.flash_sale(call.params["sale"])
+    if sale is None:
+        raise NotFound("There is no such flash sale.")
+    product = await call.services.reads.product(sale.product_id)
+    return Subject(room=sale.room, merchant=product.merchant if product else None, thing=sale)
+
+
+async def create(call: Call) -> Created:
+    """A merchant sells its own product anywhere; a streamer what was granted to the room."""
+    body: NewSale = call.body
+    room = await call.services.rooms.get(call.params["room"])
+    usual = "guest" if call.services.options.demo else "account"
+    fields = msgspec.structs.asdict(body)
+    fields["buyers"] = body.buyers or usual
+    own_shop = call.who.merchant if call.who.role == "merchant" else None
+    request = CreateSale(
+        room=room.id, show=room.show, merchant=own_shop, actor=call.who.user, **fields
+    )
+    raw = await call.services.door.ask(request)
+    return Created(raw, f"/v1/flash-sales/{msgspec.json.decode(raw, type=FlashSale).id}")
+
+
+async def read(call: Call) -> FlashSale:
+    sale: FlashSale = call.subject.thing
+    return sale
+
+
+async def edit(call: Call) -> bytes:
+    body: SaleChanges = call.body
+    changes = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not UNSET}
+    if not changes:
+        raise Refused("validation", "Nothing to change was given.")
+    if "ends_at" in changes:
+        changes["ends_at"] = parse_time(changes["ends_at"])
+    sale = call.params["sale"]
+    return await call.services.door.ask(
+        EditSale(flash_sale=sale, changes=changes, actor=call.who.user)
+    )
+
+
+async def cancel(call: Call) -> bytes:
+    body: SaleCancel = call.body
+    sale = call.params["sale"]
+    return await call.services.door.ask(
+        CancelSale(flash_sale=sale, orders=body.orders, actor=call.who.user)
+    )
+
+
+async def reserve(call: Call) -> Created:
+    """Hold units for the caller. The same Idempotency-Key gets the same order again."""
+    body: NewReservation = call.body
+    raw = await place(
+        call.services, call.who, call.params["sale"], body.quantity, call.key, body.metadata
+    )
+    return Created(raw, f"/v1/orders/{msgspec.json.decode(raw, type=Order).id}")
+
+
+SALE_REFUSES = ("sold-out", "invalid-state", "price-unconfirmed", "ended", "limit-exceeded")
+
+ROUTES = [
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/flash-sales",
+        action="sale.create",
+        handler=create,
+        summary="Start a flash sale",
+        tag="sales",
+        request=NewSale,
+        about=of_room_and_shop,
+        answer=FlashSale,
+        status=201,
+        refuses=SALE_REFUSES,
+        limit="write",
+    ),
+    Route(
+        method="GET",
+        path="/v1/flash-sales/{sale}",
+        action="sale.read",
+        handler=read,
+        summary="One flash sale",
+        tag="sales",
+        about=of_sale,
+        answer=FlashSale,
+    ),
+    Route(
+        method="PATCH",
+        path="/v1/flash-sales/{sale}",
+        action="sale.edit",
+        handler=edit,
+        summary="Change units, limit or end",
+        tag="sales",
+        request=SaleChanges,
+        about=of_sale,
+        answer=FlashSale,
+        refuses=SALE_REFUSES,
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/flash-sales/{sale}/cancel",
+        action="sale.cancel",
+        handler=cancel,
+        summary="Stop at once; honour or void what was ordered",
+        tag="sales",
+        request=SaleCancel,
+        body_optional=True,
+        about=of_sale,
+        answer=FlashSale,
+        refuses=SALE_REFUSES,
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/flash-sales/{sale}/reservations",
+        action="sale.reserve",
+        handler=reserve,
+        summary="Reserve units",
+        tag="sales",
+        request=NewReservation,
+        body_optional=True,
+        answer=Order,
+        status=201,
+        refuses=(
+            "forbidden", "sold-out", "limit-exceeded", "not-started", "ended", "in-flight",
+            "idempotency-conflict",
+        ),
+        idempotent=True,
+        limit="reserve",
+    ),
+]  # fmt: skip

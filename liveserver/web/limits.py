@@ -1,0 +1,81 @@
+"""Limits per address: token buckets in a bounded table."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
+
+from liveserver.problems import Refused
+
+ADDRESSES_MAX = 20_000  # per kind, about 4 MB; the address not seen for longest is forgotten
+IPV6_PREFIX_BITS = 64  # one subscriber has at least that many addresses
+
+
+class Rate(NamedTuple):
+    """A bucket: `burst` requests at once, refilled by `per_second`."""
+
+    per_second: float
+    burst: float
+
+
+#: Thousands of viewers share one address behind a carrier, so only log-ins are really tight; the
+#: others keep a single machine from taking the server for itself.
+RATES: dict[str, Rate] = {
+    "read": Rate(200, 1_000),
+    "write": Rate(30, 150),
+    "reserve": Rate(50, 300),
+    "session": Rate(2, 100),
+    "login": Rate(0.5, 20),
+}
+
+
+class Limits:
+    """The buckets of all kinds. `now` is in milliseconds."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._tables: dict[str, OrderedDict[str, tuple[float, int]]] = {
+            kind: OrderedDict() for kind in RATES
+        }
+
+    def take(self, kind: str, address: str) -> None:
+        """
+        Count one request of `address`.
+
+        Raises:
+            Refused: `rate-limited`, with `retry_after` in seconds.
+        """
+        rate, table, now = RATES[kind], self._tables[kind], self._now()
+        name = prefix(address)
+        left, at = table.pop(name, (rate.burst, now))
+        left = min(rate.burst, left + max(0, now - at) * rate.per_second / 1000)
+        allowed = left >= 1
+        table[name] = (left - 1 if allowed else left, now)
+        if len(table) > ADDRESSES_MAX:
+            table.popitem(last=False)
+        if not allowed:
+            wait = max(1, round((1 - left) / rate.per_second + 0.5))
+            raise Refused("rate-limited", "Too many requests.", retry_after=wait)
+
+
+def prefix(address: str) -> str:
+    """What counts as one subscriber: an IPv4 address, or the first 64 bits of an IPv6 one."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address  # a unix socket, or something a proxy made up
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return hex(int(parsed) >> (128 - IPV6_PREFIX_BITS))
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback

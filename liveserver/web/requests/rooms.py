@@ -1,0 +1,102 @@
+"""Rooms: what staff send, and what viewers read."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from liveserver.web.requests.common import LINE, Body, Id, MerchantId, Page, RoomId
+from orders.shapes import FlashSale, Grant, Product
+from rooms.room import ChatRules, Room
+
+RoomTitle = Annotated[str, Meta(min_length=1, max_length=80, pattern=LINE)]
+MerchantIds = Annotated[list[MerchantId], Meta(max_length=50)]
+NoticeText = Annotated[str, Meta(min_length=1, max_length=500, pattern=LINE)]
+ProductIds = Annotated[list[Id], Meta(max_length=200)]
+
+
+class RoomQuery(Page):
+    state: Literal["idle", "live", "ended"] | None = None
+
+
+class NewRoom(Body):
+    """`merchant_ids` are the shops that get the room's webhooks."""
+
+    id: RoomId
+    title: RoomTitle
+    merchant_ids: MerchantIds = field(default_factory=list)
+
+
+class RoomChanges(Body):
+    title: RoomTitle | UnsetType = UNSET
+    merchant_ids: MerchantIds | UnsetType = UNSET
+
+
+class Notice(Body):
+    """`text` null takes the notice away."""
+
+    text: NoticeText | None
+
+
+class Pin(Body):
+    """`product_id` null unpins."""
+
+    product_id: Id | None
+
+
+class Shelf(Body):
+    """The products on the shelf in their order; the first is number 1."""
+
+    product_ids: ProductIds
+
+
+class ShelfItem(Product, kw_only=True):
+    """A product on the shelf, with its place."""
+
+    number: int
+
+
+class ShelfList(Struct, kw_only=True):
+    items: list[ShelfItem]
+
+
+class RoomList(Struct, kw_only=True):
+    items: list[Room]
+    next_cursor: str | None
+
+
+class Stats(Struct, kw_only=True):
+    online: int
+    likes: int
+
+
+class StreamPosition(Struct, kw_only=True):
+    """Where in `room:<id>` the snapshot was taken."""
+
+    epoch: str
+    offset: int
+
+
+class Snapshot(Struct, kw_only=True):
+    """The room of now: with the numbered events after `position` it stays so."""
+
+    room: Room
+    shelf: list[ShelfItem]
+    pinned: str | None
+    notice: str | None
+    flash_sales: list[FlashSale]
+    chat_rules: ChatRules
+    video: Any
+    stats: Stats
+    position: StreamPosition
+    server_time: int
+
+
+class SellableProduct(Product, kw_only=True):
+    """A product that its merchant granted to the room."""
+
+    grant: Grant
+
+
+class SellableList(Struct, kw_only=True):
+    items: list[SellableProduct]
+    next_cursor: str | None

@@ -1,0 +1,49 @@
+"""Flash sales and reservations."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from liveserver.web.requests.common import Body, Cents, Units
+from liveserver.web.requests.products import Sku
+from orders.shapes import Buyers
+
+Countdown = Annotated[int, Meta(ge=0, le=300)]
+Duration = Annotated[int, Meta(ge=1, le=86_400)]
+Time = Annotated[str, Meta(max_length=40)]
+
+
+class NewSale(Body):
+    """Starts after `countdown_seconds` of the server's clock. A price under half the list price
+    needs `confirm_low_price`. `buyers` left out: what this server takes as usual."""
+
+    sku: Sku
+    price_cents: Cents
+    units: Units
+    per_buyer_limit: Units = 1
+    buyers: Buyers | None = None
+    countdown_seconds: Countdown = 0
+    duration_seconds: Duration = 300
+    hold_seconds: Duration = 300
+    confirm_low_price: bool = False
+
+
+class SaleChanges(Body):
+    """What is left out stays. `units` is the new total; `ends_at` is RFC 3339."""
+
+    units: Units | UnsetType = UNSET
+    per_buyer_limit: Units | UnsetType = UNSET
+    ends_at: Time | UnsetType = UNSET
+
+
+class SaleCancel(Body):
+    """`honour` keeps the orders that were taken, `void` cancels them too."""
+
+    orders: Literal["honour", "void"] = "honour"
+
+
+class NewReservation(Body):
+    """`metadata` (up to 2 kB of JSON) comes back with the order and in webhooks."""
+
+    quantity: Units = 1
+    metadata: dict[str, Any] = field(default_factory=dict)

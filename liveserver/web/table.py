@@ -1,0 +1,26 @@
+"""All routes, in one list: the doors, the rights, the documents and the tests are made from it."""
+
+from liveserver.web.handlers import (
+    meta,
+    orders,
+    pages,
+    people,
+    products,
+    rooms,
+    sales,
+    sessions,
+    webhooks,
+)
+from liveserver.web.route import Route
+
+ROUTES: tuple[Route, ...] = (
+    *sessions.ROUTES,
+    *people.ROUTES,
+    *rooms.ROUTES,
+    *products.ROUTES,
+    *sales.ROUTES,
+    *orders.ROUTES,
+    *webhooks.ROUTES,
+    *meta.ROUTES,
+    *pages.ROUTES,
+)
