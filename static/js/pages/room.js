@@ -85,7 +85,17 @@ class RoomPage {
     );
     fill(app(), view);
     this.view = view;
+    this.watchSaleHeight(view);
     this.chat.follow(this.store, { composerIn: /** @type {HTMLElement} */ (bar.querySelector(".composer-place")) });
+  }
+
+  /** On a phone the chat stands above the sales; how high they are is known only here. @param {HTMLElement} view */
+  watchSaleHeight(view) {
+    new ResizeObserver(() => {
+      const height = this.flashes.offsetHeight;
+      view.classList.toggle("has-sale", height > 0);
+      view.style.setProperty("--sale-height", `${height}px`);
+    }).observe(this.flashes);
   }
 
   topBar() {

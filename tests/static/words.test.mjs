@@ -1,0 +1,61 @@
+// Words, money and times.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { cents, count, countdown, elapsed, money, percentOff, plainPrice } from "../../static/js/format.js";
+import { choose, t, use } from "../../static/js/i18n.js";
+
+const words = (locale) => JSON.parse(readFileSync(new URL(`../../static/js/i18n/${locale}.json`, import.meta.url), "utf8"));
+
+test("the language is the asked, then the saved, then the shop's, then the browser's", () => {
+  assert.equal(choose("en", "zh-CN", "zh-CN", ["zh-CN"]), "en");
+  assert.equal(choose(null, "zh-CN", "en", ["en"]), "zh-CN");
+  assert.equal(choose(null, null, "zh-CN", ["en"]), "zh-CN");
+  assert.equal(choose(null, null, "auto", ["fr", "zh-TW", "en"]), "zh-CN");
+  assert.equal(choose("xx", null, "auto", ["fr"]), "en");
+});
+
+test("plurals follow the language and values stand where the text wants them", () => {
+  use("en", words("en"));
+  assert.equal(t("chat.new", { n: 1 }), "1 new message");
+  assert.equal(t("chat.new", { n: 5 }), "5 new messages");
+  use("zh-CN", words("zh-CN"));
+  assert.equal(t("chat.new", { n: 1 }), "1 条新消息");
+});
+
+test("a value is text: braces and markup in it are not looked at again", () => {
+  use("en", words("en"));
+  assert.equal(t("console.of", { room: "{n} <b>$&" }), "Console: {n} <b>$&");
+});
+
+test("an unknown key shows itself", () => assert.equal(t("no.such.key"), "no.such.key"));
+
+test("money is written in the minor unit of its currency", () => {
+  use("zh-CN", {});
+  assert.equal(money(990, "CNY"), "¥9.90");
+  use("en", {});
+  assert.equal(money(123456, "USD"), "$1,234.56");
+  assert.equal(money(500, "JPY"), "¥500");
+  assert.equal(count(1234567), "1,234,567");
+});
+
+test("a price is read as people type it", () => {
+  const typed = { "9.9": 990, "9": 900, "0.01": 1, "¥1,299.00": 129900, "９９．５": 9950, "": null, "9.999": null, "-1": null, "9e3": null, abc: null };
+  for (const [text, expected] of Object.entries(typed)) assert.equal(cents(text), expected, text);
+  for (const minor of [1, 99, 100, 123456]) assert.equal(cents(plainPrice(minor)), minor);
+});
+
+test("a countdown shows zero only at the end", () => {
+  assert.equal(countdown(1), "00:01");
+  assert.equal(countdown(60_000), "01:00");
+  assert.equal(countdown(3_600_000), "1:00:00");
+  assert.equal(countdown(0), "00:00");
+  assert.equal(countdown(-5_000), "00:00");
+  assert.equal(elapsed(3_661_900), "01:01:01");
+});
+
+test("a discount is never rounded up", () => {
+  assert.equal(percentOff(1, 3), 66);
+  assert.equal(percentOff(300, 300), 0);
+  assert.equal(percentOff(300, null), 0);
+});
