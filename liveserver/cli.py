@@ -10,8 +10,7 @@ import getpass
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -71,7 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = add("run", "serve until Ctrl-C or SIGTERM", run_server)
     run.add_argument("--workers", metavar="N", help="gateway processes (setting WORKERS)")
-    run.add_argument("--role", dest="server_role", choices=("all", "gateway", "orders"), default="all")
+    run.add_argument(
+        "--role", dest="server_role", choices=("all", "gateway", "orders"), default="all"
+    )
     run.add_argument("--demo", action="store_true", help="a live demo shop with accounts")
     run.add_argument(
         "--crowd", metavar="N", type=_count, help="synthetic viewers of the demo (or CROWD=N)"
@@ -264,7 +265,7 @@ def audit_stock(parsed: argparse.Namespace, config: Config) -> int:
         finally:
             await engine.dispose()
 
-    differences = _run_on_database(config, work())
+    differences = _run_on_database(config, work(), upgrade=False)
     for difference in differences:
         print(difference)
     return FAILED if differences else 0
@@ -300,6 +301,7 @@ def _ask_password(parsed: argparse.Namespace) -> str:
 def _with_people(
     config: Config, work: Callable[["People"], Coroutine[Any, Any, None]], done: str
 ) -> int:
+    from liveserver.accounts import open_people
     from liveserver.problems import REFUSALS
 
     async def run() -> None:
@@ -314,32 +316,18 @@ def _with_people(
     return 0
 
 
-@asynccontextmanager
-async def open_people(database_url: str) -> "AsyncIterator[People]":
-    """The accounts of a database, for one command."""
-    from liveserver.db import make_engine
-    from liveserver.people import People
-    from liveserver.people_sql import SqlPeople
-
-    write, read = make_engine(database_url), make_engine(database_url, read_only=True)
-    people = People(SqlPeople(write, read), now=_wall_ms)
-    try:
-        yield people
-    finally:
-        await people.close()
-        await write.dispose()
-        await read.dispose()
-
-
-def _run_on_database(config: Config, work: Coroutine[Any, Any, Any]) -> Any:
-    """Run `work` on a database with the newest schema; a running server does not mind."""
+def _run_on_database(
+    config: Config, work: Coroutine[Any, Any, Any], *, upgrade: bool = True
+) -> Any:
+    """Run `work`, by default on the newest schema; a running server does not mind."""
     from sqlalchemy.exc import DBAPIError
 
     from liveserver import migrate
 
     async def run() -> Any:
         try:
-            await migrate.upgrade(config.data_database_url)
+            if upgrade:
+                await migrate.upgrade(config.data_database_url)
         except BaseException:
             work.close()
             raise

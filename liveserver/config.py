@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from liveserver import settings_read as read
+from liveserver import tls
 from liveserver.settings_read import IceServer
 
 PREFIX = "LIVESERVER_"
@@ -321,6 +322,11 @@ def _contradictions(config: Config, given: Container[str]) -> list[str]:
     found = []
     if bool(config.tls_cert) != bool(config.tls_key):
         found.append("TLS_CERT and TLS_KEY: set both or neither")
+    elif config.tls_cert:
+        try:
+            tls.server_context(config.tls_cert, config.tls_key)
+        except tls.TlsError as error:
+            found.append(str(error))
     if config.token_jwks:
         required = {"TOKEN_ISSUER": config.token_issuer, "TOKEN_AUDIENCE": config.token_audience}
         found += [f"{name}: required with TOKEN_JWKS" for name in required if not required[name]]

@@ -17,7 +17,9 @@ import sys
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-from liveserver import datadir, embedded, migrate, sockets, tls
+from sqlalchemy.exc import SQLAlchemyError
+
+from liveserver import accounts, datadir, embedded, migrate, sockets, tls
 from liveserver.children import Child
 from liveserver.config import Config
 from liveserver.worker_settings import Role, WorkerSettings
@@ -111,7 +113,7 @@ class Supervisor:
         for child in self._children:
             self._tasks.append(asyncio.create_task(child.keep_running(self._death_read)))
         await self._wait_until_ready()
-        self._announce()
+        self._announce(await self._setup_link())
         if self.options.crowd and "gateway" in self._children[0].roles:
             crowd = self._make_child("crowd", ("crowd",), None)
             self._children.append(crowd)
@@ -142,8 +144,6 @@ class Supervisor:
             if not self.config.tls_cert:
                 cert, key = tls.lan_certificate(self.config.data_dir, self._lan_hosts)
                 self.config = dataclasses.replace(self.config, tls_cert=cert, tls_key=key)
-        if self.config.tls_cert:
-            tls.server_context(self.config.tls_cert, self.config.tls_key)  # wrong files: in words
         if self.options.demo and not sockets.is_loopback(host):
             self._demo_password = secrets.token_urlsafe(9)
         self._listeners = await sockets.open_listeners(host, self.config.port, self.config.workers)
@@ -231,17 +231,31 @@ class Supervisor:
                 raise StartError(f"not ready within {READY_SECONDS:.0f} s: {', '.join(waiting)}")
             await asyncio.sleep(POLL_SECONDS)
 
-    def _announce(self) -> None:
+    def _announce(self, setup_link: str | None) -> None:
         """The ready line and, for people, the links; nobody has to read them."""
         with contextlib.suppress(BrokenPipeError):
             print(f"ready {self._url}".rstrip(), file=self.out, flush=True)
             if self.options.demo:
                 print(self._demo_links(), file=self.out, flush=True)
+            elif setup_link:
+                print(
+                    f"  first start: make your account at {setup_link}", file=self.out, flush=True
+                )
             if self.options.lan:
                 tls.print_qr(
                     f"{self._url}/rooms/demo" if self.options.demo else self._url, self.out
                 )
                 self.out.flush()
+
+    async def _setup_link(self) -> str | None:
+        if self.options.role == "orders" or self.options.demo:
+            return None
+        url = self.config.public_url or self._url
+        try:
+            return await accounts.setup_link(self.config.data_database_url, url)
+        except SQLAlchemyError as error:  # it serves; the next start offers the link again
+            logger.error("the set-up link could not be made: %s", error)
+            return None
 
     def _demo_links(self) -> str:
         word = self._demo_password

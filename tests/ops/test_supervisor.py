@@ -2,10 +2,14 @@
 
 import json
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -19,7 +23,32 @@ def test_a_free_port_is_chosen_and_told_in_exactly_one_ready_line(server: MakeSe
     one = server().start()
     assert one.ask()[3] == "gateway,orders"
     assert one.stop() == 0
-    assert one.output.decode().splitlines() == [f"ready http://127.0.0.1:{one.port}"]
+    lines = one.output.decode().splitlines()
+    assert lines[0] == f"ready http://127.0.0.1:{one.port}"
+    assert not any(line.startswith("ready") for line in lines[1:])
+
+
+def test_the_first_start_offers_a_set_up_link_until_there_is_an_administrator(
+    server: MakeServer,
+) -> None:
+    """One link a start, right below the ready line, on standard output alone."""
+    one = server().start()
+    assert one.stop() == 0
+    lines = one.output.decode().splitlines()
+    assert f"http://127.0.0.1:{one.port}/setup?token=" in lines[1]
+    assert "token=" not in one.logged()
+    made = subprocess.run(
+        [Path(sys.executable).parent / "liveserver", "user", "add", "root", "--role", "admin"]
+        + ["--password-stdin"],
+        env={**os.environ, "LIVESERVER_DATA_DIR": str(one.data)},
+        input=b"a password\n",
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    two = server().start()
+    assert two.stop() == 0
+    assert len(two.output.decode().splitlines()) == 1
 
 
 def test_many_workers_share_one_port_beside_one_orders_process(server: MakeServer) -> None:
@@ -202,3 +231,25 @@ def test_only_the_owner_may_use_an_orphans_process_id(server: MakeServer) -> Non
     )
     one.start()
     assert one.stop() == 0
+
+
+async def test_single_roles_share_what_they_are_given(
+    server: MakeServer, redis_url: str, postgres_url: str
+) -> None:
+    """A gateway and the orders process, each a start of its own, on one directory even: no lock."""
+    shared = {"LIVESERVER_REDIS_URL": redis_url, "LIVESERVER_DATABASE_URL": postgres_url}
+    gateway = server("--role", "gateway", **shared).start()
+    orders = server("--role", "orders", **shared).launch()
+    until(lambda: b"ready" in read_some(orders), "the orders process is ready")
+    assert gateway.ask()[3] == "gateway"
+    assert [it.name() for it in gateway.children() if "valkey" in it.name()] == []
+    assert orders.stop() == 0
+    assert gateway.stop() == 0
+
+
+def read_some(server: TinyServer) -> bytes:
+    assert server.process is not None
+    assert server.process.stdout is not None
+    if select.select([server.process.stdout], [], [], 0.05)[0]:
+        server.output += os.read(server.process.stdout.fileno(), 65536)
+    return server.output
