@@ -30,7 +30,6 @@ from orders.requests import (
     SetGrant,
 )
 from orders.schema_sql import buyer_units, flash_sale, orders, product_stock
-
 from tests.orders.shop import open_shop, reserve
 
 
