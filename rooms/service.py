@@ -142,12 +142,14 @@ class RoomService:
 
     async def start(self, room: str, *, actor: str) -> Room:
         """Go live with a new show. Raises WrongState if the room is live."""
-        show, at = self._new_id("shw"), rfc3339(self._now())
+        show = self._new_id("shw")
 
         def change(old: Room) -> Room:
             if old.state == "live":
                 raise WrongState("The room is live already")
-            return msgspec.structs.replace(old, state="live", show=show, started_at=at)
+            # never back, even if the clock jumps: what one show left behind stays behind
+            started_at = max(rfc3339(self._now()), old.started_at or "")
+            return msgspec.structs.replace(old, state="live", show=show, started_at=started_at)
 
         started = await self._change(room, change, "room.started", actor)
         try:

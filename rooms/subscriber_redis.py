@@ -141,6 +141,7 @@ class Subscriber:
             await self._read(connection)
         finally:
             self._connection = None
+            self._unconfirmed = set(self._wanted)
             await connection.disconnect(nowait=True)
 
     async def _read(self, connection: Any) -> None:
