@@ -196,7 +196,7 @@ class Supervisor:
             redis_url=self._bus.url if self._bus else self.config.redis_url,
             database_url=self.config.data_database_url,
             token_secret=self._token_secret,
-            public_url=self.config.public_url or self._url,
+            public_url=self._url if "crowd" in child.roles else self.config.public_url or self._url,
             bus_pid=self._bus.pid if self._bus else None,
             dead_holder=self._holder if "orders" in child.roles else None,
             first=child is self._children[0] if self._children else True,

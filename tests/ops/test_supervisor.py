@@ -38,8 +38,10 @@ def test_the_first_start_offers_a_set_up_link_until_there_is_an_administrator(
     assert f"http://127.0.0.1:{one.port}/setup?token=" in lines[1]
     assert "token=" not in one.logged()
     made = subprocess.run(
-        [Path(sys.executable).parent / "liveserver", "user", "add", "root", "--role", "admin"]
-        + ["--password-stdin"],
+        [
+            Path(sys.executable).parent / "liveserver",
+            *("user", "add", "root", "--role", "admin", "--password-stdin"),
+        ],
         env={**os.environ, "LIVESERVER_DATA_DIR": str(one.data)},
         input=b"a password\n",
         capture_output=True,
