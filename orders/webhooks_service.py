@@ -23,6 +23,7 @@ from orders import webhooks as rules
 from orders.addresses import Policy
 from orders.errors import Invalid, NotFound, Refusal, WrongState
 from orders.feed import Feed, FeedEvent
+from orders.ledger import Failure
 from orders.webhooks_ports import Finished, Sender, Store
 from orders.webhooks_shapes import (
     Delivery,
@@ -299,8 +300,8 @@ class Webhooks:
             wake.clear()
             try:
                 await step()
-            except Refusal as refusal:
-                log.warning("webhooks: %s; trying again", refusal.detail)
+            except (Refusal, Failure) as problem:  # the database does not answer
+                log.warning("webhooks: %s; trying again", problem)
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
                 continue
             except Exception:
