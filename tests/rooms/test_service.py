@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rooms.errors import Invalid, NotFound, TooFast, WrongState
+from rooms import bus_redis, channels
+from rooms.errors import Invalid, NotFound, TooFast, Unavailable, WrongState
 from rooms.room import Speaker
 
 VIEWER = Speaker(id="u1", name="Mei")
@@ -296,3 +297,80 @@ async def test_live_rooms_are_said_again_and_nothing_new_comes_of_it(
     assert version == 2
     await stage.service.republish_live_rooms()
     assert (await stage.snapshot(unique))["notice"] == "Missed"
+
+
+async def test_what_was_recorded_while_the_bus_was_gone_is_told_when_it_is_back(
+    own_stage: Any, own_server: Any, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change is on record and acknowledged; the room learns of it from the record."""
+    service = own_stage.service
+    await service.create(unique, "Tea", [], actor="boss")
+    await service.start(unique, actor="host")
+    await own_stage.bus.attach(unique)
+    before = (await own_stage.snapshot(unique))["position"]
+    own_server.stop()
+    monkeypatch.setattr(bus_redis, "CALL_SECONDS", 0.2)
+    await service.set_notice(unique, "Welcome", actor="host")
+    with pytest.raises(Unavailable):
+        await service.say(unique, VIEWER, b"", b'{"text":"hi"}')
+    with pytest.raises(Unavailable):
+        await service.snapshot(unique)
+    monkeypatch.undo()
+    own_server.start()
+    await own_stage.until(lambda: service._republish)
+    await service._tick()
+    after = await own_stage.snapshot(unique)
+    assert after["notice"] == "Welcome" and after["room"]["state"] == "live"
+    assert after["position"]["epoch"] != before["epoch"]
+    await service.say(unique, VIEWER, b"", b'{"text":"hi again"}')
+    await own_stage.until(lambda: own_stage.events(f"chat:{unique}"))
+
+
+async def test_the_background_goes_on_after_a_failure(stage: Any, unique: str) -> None:
+    """A tick that fails is logged and the next one does its work."""
+    await stage.service.create(unique, "Tea", [], actor="boss")
+    await stage.bus.attach(unique)
+    stage.service._unpublished.add(f"{unique}-unknown")
+    stage.service.note_online(unique, 1)
+    running = asyncio.create_task(stage.service.run())
+    await stage.until(lambda: stage.events(f"room:{unique}"))
+    running.cancel()
+    assert stage.events(f"room:{unique}")[0]["type"] == "room.stats"
+
+
+async def test_a_crowd_asking_for_the_snapshot_costs_few_reads(stage: Any, unique: str) -> None:
+    """Who asks during a read shares the next one, so that no answer is older than its question."""
+    await stage.service.create(unique, "Tea", [], actor="boss")
+    reads = 0
+    read = stage.bus.snapshot
+
+    async def counted(room: str) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read(room)
+
+    stage.bus.snapshot = counted
+    crowd = [asyncio.create_task(stage.service.snapshot(unique)) for _ in range(100)]
+    await asyncio.sleep(0)
+    await stage.service.set_notice(unique, "new", actor="host")
+    assert (await stage.snapshot(unique))["notice"] == "new"
+    await asyncio.gather(*crowd)
+    assert reads <= 3
+
+
+async def test_an_operators_channel_is_published_as_its_namespace_says(
+    stage: Any, unique: str
+) -> None:
+    """Kept and numbered with history, without a number else; newlines never split a frame."""
+    channel = f"own:{unique}"
+    rules = channels.Rules(history_size=2, history_ttl_seconds=60)
+    await stage.bus.attach(channel)
+    outcome = await stage.service.publish(channel, b'{\n"a": 1}', b"{}", rules)
+    assert outcome.position.offset == 1
+    plain = await stage.service.publish(channel, b"2", b"", channels.Rules())
+    assert plain.position is None
+    await stage.until(lambda: len(stage.events(channel)) == 2)
+    history = await stage.bus.history(channel, channel, since=None, limit=-1)
+    assert [b"\n" in p.data for p in history.publications] == [False]
+    with pytest.raises(Invalid):
+        await stage.service.publish(channel, b"{\n", b"", rules)
