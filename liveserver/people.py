@@ -133,6 +133,7 @@ class People:
         self._staff: dict[str, str] = {}  # account -> the name it shows
         self._seen_ms = 0
         self.settings = ShopSettings()
+        self.has_admin = False  # as far as this process knows
 
     async def start(self) -> None:
         """Read settings and the accounts whose tokens or names matter."""
@@ -154,6 +155,7 @@ class People:
         """Read settings and recently changed accounts once."""
         started = self._now()
         self.settings = await self._store.settings()
+        self.has_admin = self.has_admin or await self._store.has_admin()
         for account in await self._store.changed_since(self._seen_ms):
             self._note(account)
         self._seen_ms = started - POLL_OVERLAP_MS
@@ -203,7 +205,7 @@ class People:
         rooms: tuple[str, ...] = (),
         merchant: str | None = None,
     ) -> Account:
-        """Make the account, or bring an existing one to this. Nothing changes if it is so already."""
+        """Make the account, or bring an existing one to this; what is so already stays."""
         found = await self._store.account(name)
         if found is None:
             return await self.add(name, password, role, rooms, merchant)
@@ -346,6 +348,7 @@ class People:
 
     def _note(self, account: Account) -> None:
         """Remember what `is_current` and guests' names need of a made or changed account."""
+        self.has_admin = self.has_admin or account.role == "admin"
         if account.revision > 1:
             known = self._revisions.get(account.name, 0)
             self._revisions[account.name] = max(known, account.revision)

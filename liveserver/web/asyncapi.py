@@ -96,7 +96,7 @@ class DanmakuItem(Struct, kw_only=True):
     user: Person
     text: str
     mode: Literal["scroll", "top", "bottom"]
-    color: str
+    color: str | None
     at: int
 
 

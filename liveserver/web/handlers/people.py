@@ -91,6 +91,7 @@ async def read_config(call: Call) -> PublicConfig:
         public_url=options.public_url or people.settings.public_url,
         demo=options.demo,
         payments=["demo"] if options.demo else [],
+        needs_setup=not options.demo and not people.has_admin,
         version=options.version,
     )
 

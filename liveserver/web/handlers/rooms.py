@@ -2,6 +2,7 @@
 
 import logging
 
+import msgspec
 from msgspec import UNSET
 
 from liveserver.web.requests.common import Query
@@ -77,7 +78,9 @@ async def _tell_merchants(call: Call, event: str, room: Room) -> None:
     if not room.merchant_ids:
         return
     try:
-        note = Note(event=event, merchants=room.merchant_ids, data={"room": room})
+        note = Note(
+            event=event, merchants=room.merchant_ids, data={"room": msgspec.to_builtins(room)}
+        )
         await call.services.door.ask(note)
     except Refusal as refusal:
         log.warning("%s of room %s is not in the feed: %s", event, room.id, refusal.detail)

@@ -23,8 +23,8 @@ async def of_sale(call: Call) -> Subject:
     sale = await call.services.reads.flash_sale(call.params["sale"])
     if sale is None:
         raise NotFound("There is no such flash sale.")
-    product = await call.services.reads.product(sale.product_id)
-    return Subject(room=sale.room, merchant=product.merchant if product else None, thing=sale)
+    merchant = await call.services.reads.sale_merchant(sale.id)
+    return Subject(room=sale.room, merchant=merchant, thing=sale)
 
 
 async def create(call: Call) -> Created:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from orders.shapes import Order, OrderState
+from orders.shapes import Order, OrderEdge
 
 
 class OrderList(Struct, kw_only=True):
@@ -10,15 +10,6 @@ class OrderList(Struct, kw_only=True):
     next_cursor: str | None
 
 
-class Edge(Struct, kw_only=True):
-    """One step of an order, as it was committed."""
-
-    sequence: int
-    state: OrderState
-    actor: str
-    at: str
-
-
 class EdgeList(Struct, kw_only=True):
-    items: list[Edge]
+    items: list[OrderEdge]
     next_cursor: str | None

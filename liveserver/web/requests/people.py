@@ -118,4 +118,5 @@ class PublicConfig(Struct, kw_only=True):
     public_url: str
     demo: bool
     payments: list[str]
+    needs_setup: bool
     version: str

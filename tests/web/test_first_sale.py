@@ -1,0 +1,58 @@
+"""The whole way of a sale over HTTP."""
+
+from tests.web.shop import Shop
+
+
+async def test_from_an_empty_room_to_a_paid_order(shop: Shop, room: str) -> None:
+    """A merchant grants, a streamer sells, a guest buys and pays, the shop sees it."""
+    merchant = shop.token("merchant", merchant="shop-a")
+    streamer = shop.token("streamer", rooms=(room,))
+    product = await shop.product()
+    await shop.json(
+        "PUT",
+        f"/v1/products/{product['id']}/grants",
+        merchant,
+        json={"room": room, "min_price_cents": 800, "units_max": 10},
+    )
+    sellable = await shop.json("GET", f"/v1/rooms/{room}/products", streamer)
+    assert [item["sku"] for item in sellable["items"]] == [product["sku"]]
+    assert sellable["items"][0]["grant"]["units_max"] == 10
+
+    shelf = await shop.json(
+        "PUT", f"/v1/rooms/{room}/shelf", streamer, json={"product_ids": [product["id"]]}
+    )
+    assert shelf["items"][0]["number"] == 1
+    await shop.json("POST", f"/v1/rooms/{room}/pin", streamer, json={"product_id": product["id"]})
+    sale = await shop.json(
+        "POST",
+        f"/v1/rooms/{room}/flash-sales",
+        streamer,
+        json={"sku": product["sku"], "price_cents": 900, "units": 3},
+        status=201,
+    )
+    assert sale["state"] == "running"
+    assert sale["buyers"] == "guest", "the demo sells to guests"
+
+    guest = await shop.json("POST", "/v1/session", json={"name": "Mia"}, status=201)
+    order = await shop.order(sale, guest["token"], "key-1")
+    assert order["buyer"] == {"id": guest["user"], "name": "Mia"}
+    again = await shop.order(sale, guest["token"], '"key-1"')
+    assert again == order, "quoted or not, the same key is the same order"
+
+    paid = await shop.json("POST", f"/v1/orders/{order['id']}/pay", guest["token"])
+    assert paid["state"] == "paid"
+    assert paid == await shop.json("POST", f"/v1/orders/{order['id']}/pay", guest["token"])
+    history = await shop.json("GET", f"/v1/orders/{order['id']}/history", merchant)
+    assert [edge["state"] for edge in history["items"]] == ["reserved", "pending_payment", "paid"]
+
+    mine = await shop.json("GET", "/v1/orders", guest["token"])
+    shops = await shop.json("GET", "/v1/orders", merchant)
+    assert mine == shops
+    assert [item["id"] for item in mine["items"]] == [order["id"]]
+    events = await shop.json("GET", "/v1/events?types=order.reserved,order.paid", merchant)
+    assert [event["type"] for event in events["items"]] == ["order.reserved", "order.paid"]
+    assert events["items"][1]["data"]["order"]["id"] == order["id"]
+
+    snapshot = await shop.json("GET", f"/v1/rooms/{room}")
+    assert snapshot["pinned"] == product["id"]
+    assert snapshot["room"]["state"] == "live"
