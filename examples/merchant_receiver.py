@@ -18,7 +18,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -159,7 +158,8 @@ def end_with_stdin() -> None:
     """End this process when whoever started it is gone, however that ended."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):  # not sys.stdin, whose lock would hold up the exit
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -129,3 +129,11 @@ def lan_addresses() -> list[str]:
     except OSError:
         pass
     return [it for it in dict.fromkeys(found) if not it.startswith("127.")]
+
+
+def free_loopback_port() -> int:
+    """A TCP port that nobody listens on right now, for a child that will."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

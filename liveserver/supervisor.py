@@ -86,6 +86,7 @@ class Supervisor:
         self._url = ""
         self._lan_hosts: list[str] = []
         self._demo_password = "demo"
+        self._receiver_port = sockets.free_loopback_port() if options.demo else None
         #: the write end lives here alone: its end of file tells the children that we are gone
         self._death_read, self._death_write = os.pipe()
 
@@ -202,6 +203,7 @@ class Supervisor:
             first=child is self._children[0] if self._children else True,
             demo=self.options.demo,
             demo_password=self._demo_password,
+            receiver_port=self._receiver_port,
             crowd=self.options.crowd if "crowd" in child.roles else 0,
             crowd_buys=self.options.crowd_buys,
         )

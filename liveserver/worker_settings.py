@@ -43,6 +43,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = False
     #: password of the demo accounts: `demo` on loopback, random elsewhere
     demo_password: str = "demo"
+    #: loopback port of the demo's sample receiver, the one address webhooks may reach there
+    receiver_port: int | None = None
     #: synthetic viewers of the demo room, and whether they buy
     crowd: int = 0
     crowd_buys: bool = False

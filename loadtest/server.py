@@ -75,7 +75,8 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes (`python -m liveserver.worker`), oldest first."""
-        return [p for p in self.children() if "liveserver.worker" in " ".join(p.cmdline())]
+        found = [p for p in self.children() if "liveserver.worker" in " ".join(p.cmdline())]
+        return sorted(found, key=lambda p: p.create_time())
 
     def kill_supervisor_alone(self) -> None:
         assert self.process is not None

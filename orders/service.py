@@ -125,6 +125,11 @@ class Writer:
         return None if self._memory is None else self._memory.fence
 
     @property
+    def renewed_ms(self) -> int:
+        """Our clock just before the last renewal of the lease that succeeded; 0 before the first."""
+        return self._renewed_ms
+
+    @property
     def is_serving(self) -> bool:
         """Whether this writer holds the lease and has loaded its memory."""
         return self._memory is not None

@@ -1,0 +1,350 @@
+"""
+The composition root: the only place that picks adapters and opens what a worker needs.
+
+A worker serves one or more roles. `gateway` holds sockets, pages and the HTTP API; `orders` holds
+the single writer and everything that follows its commits. With one worker both are in one process
+and the door to the writer is a function call; else it leads through Redis.
+"""
+
+import asyncio
+import importlib.metadata
+import logging
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from liveserver import crowd, demo, tls
+from liveserver.db import make_engine
+from liveserver.gateway.gateway import Gateway
+from liveserver.gateway.options import GatewayOptions
+from liveserver.listener import Listener
+from liveserver.people import People
+from liveserver.people_sql import SqlPeople
+from liveserver.rpc import Rpc
+from liveserver.services import Services, WebOptions
+from liveserver.showcase import Showcase
+from liveserver.tokens import Tokens
+from liveserver.web.app import build, make_runner
+from liveserver.worker_settings import WorkerSettings
+from orders.addresses import Policy
+from orders.door_redis import RedisAsks, RedisDoor
+from orders.feed_sql import SqlFeed
+from orders.ids import new_id as make_id
+from orders.ledger_sql import SqlLedger
+from orders.news import News
+from orders.reads_sql import Reads
+from orders.requests import Door
+from orders.service import Writer
+from orders.webhooks_http import HttpSender
+from orders.webhooks_service import Webhooks
+from orders.webhooks_sql import SqlCursor, SqlWebhooks
+from rooms.bus_redis import RedisBus
+from rooms.channels import Namespaces
+from rooms.hub_service import HubService
+from rooms.rooms_sql import SqlRooms
+from rooms.service import RoomService
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[], Awaitable[None]]  # runs until cancelled
+
+HTTP_DRAIN_SECONDS = 2.0  # for open HTTP requests at a stop; the whole stop takes 10 s at most
+BEAT_LOOK_SECONDS = 0.5  # half of the time between two renewals
+CHECK_SECONDS = 2.0  # for one check of /readyz
+READS = 4  # connections of a process that read
+WRITES = 2  # connections of a process that write rooms, people and webhooks
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """What both roles use."""
+
+    read_engine: AsyncEngine
+    write_engine: AsyncEngine
+    bus: RedisBus
+    rooms: RoomService
+    reads: Reads
+    feed: SqlFeed
+    showcase: Showcase
+    people: People
+    webhooks: Webhooks
+    door: Door | None = None
+
+
+async def run_worker(
+    settings: WorkerSettings, ready: Callable[[], None], beat: Callable[[], None]
+) -> None:
+    """Serve the roles of `settings` until cancelled; everything is closed in reverse."""
+    if "crowd" in settings.roles:
+        crowd_of = (settings.public_url, demo.ROOM, settings.crowd, settings.crowd_buys)
+        ready()
+        await crowd.gather(*crowd_of)
+        return
+    async with AsyncExitStack() as stack:
+        parts = await _open_parts(settings, stack)
+        if "orders" in settings.roles:
+            await stack.enter_async_context(_serving_orders(settings, parts, beat))
+        if "gateway" in settings.roles:
+            await stack.enter_async_context(_serving_gateway(settings, parts, stack))
+        ready()
+        await asyncio.Event().wait()
+
+
+async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
+    read_engine = make_engine(settings.database_url, read_only=True, pool_size=READS)
+    write_engine = make_engine(settings.database_url, pool_size=WRITES)
+    stack.push_async_callback(read_engine.dispose)
+    stack.push_async_callback(write_engine.dispose)
+    bus = RedisBus(settings.redis_url, settings.node)
+    await bus.start()
+    stack.push_async_callback(bus.close)
+    reads, feed = Reads(read_engine), SqlFeed(read_engine)
+    showcase = Showcase(reads, feed, now=now_ms, cursor=SqlCursor(write_engine, "showcase"))
+    store = SqlRooms(write_engine, read_engine)
+    rooms = RoomService(bus, store, showcase, node=settings.node, now=now_ms, new_id=new_id)
+    showcase.attach(rooms)
+    stack.push_async_callback(rooms.close)
+    people = People(SqlPeople(write_engine, read_engine), now=now_ms)
+    await people.start()
+    stack.push_async_callback(people.close)
+    policy = _webhook_policy(settings)
+    sender = HttpSender(policy)
+    stack.push_async_callback(sender.close)
+    webhooks = Webhooks(
+        SqlWebhooks(write_engine, read_engine),
+        sender,
+        feed,
+        now_ms,
+        new_id,
+        random_bytes=secrets.token_bytes,
+        policy=policy,
+    )
+    return Parts(
+        read_engine=read_engine,
+        write_engine=write_engine,
+        bus=bus,
+        rooms=rooms,
+        reads=reads,
+        feed=feed,
+        showcase=showcase,
+        people=people,
+        webhooks=webhooks,
+    )
+
+
+def _webhook_policy(settings: WorkerSettings) -> Policy:
+    """What webhooks may reach: the operator's networks, and the demo's receiver exactly."""
+    allowed = tuple(ip_network(cidr) for cidr in settings.config.webhook_allowed_cidrs)
+    exempt = frozenset({("127.0.0.1", settings.receiver_port)} if settings.receiver_port else ())
+    return Policy(exempt=exempt, allowed=allowed)
+
+
+@asynccontextmanager
+async def _serving_orders(
+    settings: WorkerSettings, parts: Parts, beat: Callable[[], None]
+) -> AsyncIterator[None]:
+    """The writer and everything that follows its commits."""
+    engine = make_engine(settings.database_url, pool_size=WRITES)
+
+    def on_news(news: News) -> None:
+        parts.showcase.on_news(news)
+        parts.webhooks.wake()
+
+    writer = Writer(
+        SqlLedger(engine),
+        holder=settings.node,
+        wall_ms=now_ms,
+        monotonic_ms=monotonic_ms,
+        new_id=new_id,
+        on_news=on_news,
+        demo_payments=settings.demo,
+        dead_holder=settings.dead_holder,
+    )
+    parts.door = writer
+    tasks: dict[str, Work] = {
+        "writer": writer.run,
+        "beats": lambda: _pass_on_beats(writer, beat),
+        "showcase": parts.showcase.run,
+        "webhooks": parts.webhooks.run,
+    }
+    if "gateway" not in settings.roles:
+        asks = RedisAsks(settings.redis_url, writer)
+        tasks |= {"door": asks.run, "rooms": parts.rooms.run}
+    async with _background(tasks):
+        if settings.demo:
+            async with _demo_shop(settings, parts, writer):
+                yield
+        else:
+            yield
+    await engine.dispose()
+
+
+async def _pass_on_beats(writer: Writer, beat: Callable[[], None]) -> None:
+    """Tell the supervisor of every renewal of the lease: it ends a holder that stands still."""
+    told = 0
+    while True:
+        if writer.renewed_ms != told:
+            told = writer.renewed_ms
+            beat()
+        await asyncio.sleep(BEAT_LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def _demo_shop(settings: WorkerSettings, parts: Parts, door: Door) -> AsyncIterator[None]:
+    await demo.seed_accounts(parts.people, settings.demo_password)
+    await demo.seed_shop(parts.rooms, door, parts.reads)
+    if settings.receiver_port is None:
+        yield
+        return
+    receiver = demo.Receiver(settings.config.data_dir, settings.receiver_port)
+    await receiver.start()
+    await receiver.register(parts.webhooks)
+    try:
+        yield
+    finally:
+        await receiver.stop()
+
+
+@asynccontextmanager
+async def _serving_gateway(
+    settings: WorkerSettings, parts: Parts, stack: AsyncExitStack
+) -> AsyncIterator[None]:
+    """Sockets, pages and the HTTP API on the listening socket that the supervisor made."""
+    assert settings.listen_fd is not None
+    tasks: dict[str, Work] = {"rooms": parts.rooms.run, "people": parts.people.run}
+    if parts.door is None:
+        parts.door = far_door = RedisDoor(settings.redis_url, settings.node, parts.reads)
+        await far_door.start()
+        stack.push_async_callback(far_door.close)
+    services = _services(settings, parts, parts.door)
+    gateway = Gateway(
+        HubService(parts.bus),
+        parts.rooms,
+        Rpc(services),
+        services.tokens,
+        _gateway_options(settings),
+        now=now_ms,
+    )
+    tasks["gateway"] = gateway.run
+    runner = make_runner(build(services), shutdown_timeout=HTTP_DRAIN_SECONDS)
+    await runner.setup()
+    assert runner.server is not None
+    listener = Listener(gateway, runner.server)
+    async with _background(tasks):
+        await listener.start(socket.socket(fileno=settings.listen_fd), _tls(settings))
+        try:
+            yield
+        finally:
+            await listener.stop()
+            await asyncio.gather(gateway.drain(), runner.cleanup())
+
+
+def _services(settings: WorkerSettings, parts: Parts, door: Door) -> Services:
+    config = settings.config
+    options = WebOptions(
+        static_dir=static_dir(),
+        data_dir=config.data_dir,
+        version=importlib.metadata.version("liveserver"),
+        public_url=config.public_url,
+        demo=settings.demo,
+        image_origins=config.image_origins,
+        trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
+        limit_loopback=config.limit_loopback,
+    )
+    return Services(
+        options=options,
+        rooms=parts.rooms,
+        door=door,
+        reads=parts.reads,
+        people=parts.people,
+        tokens=Tokens(settings.token_secret, now=now_ms, is_current=parts.people.is_current),
+        webhooks=parts.webhooks,
+        feed=parts.feed,
+        now=now_ms,
+        new_id=new_id,
+        ready={"bus": _bus_check(settings), "database": _database_check(parts.read_engine)},
+    )
+
+
+def _gateway_options(settings: WorkerSettings) -> GatewayOptions:
+    config = settings.config
+    return GatewayOptions(
+        version=importlib.metadata.version("liveserver"),
+        namespaces=Namespaces(config.namespaces),
+        insecure=config.client.insecure,
+        personal_channel=config.client.personal_channel,
+        allowed_origins=config.client.allowed_origins,
+        public_url=config.public_url,
+        trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
+    )
+
+
+def _tls(settings: WorkerSettings) -> ssl.SSLContext | None:
+    config = settings.config
+    return tls.server_context(config.tls_cert, config.tls_key) if config.tls_cert else None
+
+
+def _bus_check(settings: WorkerSettings) -> Callable[[], Awaitable[None]]:
+    client = Redis.from_url(settings.redis_url, socket_timeout=CHECK_SECONDS)
+
+    async def check() -> None:
+        await client.ping()
+
+    return check
+
+
+def _database_check(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
+    async def check() -> None:
+        async with asyncio.timeout(CHECK_SECONDS), engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    return check
+
+
+@asynccontextmanager
+async def _background(tasks: dict[str, Work]) -> AsyncIterator[None]:
+    """Run `tasks` beside the body; one that ends takes the process with it, to be started anew."""
+
+    async def forever(name: str, work: Work) -> None:
+        await work()
+        raise RuntimeError(f"{name} ended without being asked to")
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(forever(name, work)) for name, work in tasks.items()]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+def static_dir() -> Path:
+    """The pages: beside the packages in a checkout, inside the package in a wheel."""
+    package = Path(__file__).resolve().parent
+    inside = package / "static"
+    return inside if inside.is_dir() else package.parent / "static"
+
+
+def now_ms() -> int:
+    """Wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic_ms() -> int:
+    """A clock that never jumps, in milliseconds."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id of the server's own."""
+    return make_id(prefix, now_ms(), secrets.randbits)
