@@ -313,7 +313,10 @@ def _read_namespaces(tables: Any, where: str, mistakes: list[str]) -> dict[str, 
         elif not re.fullmatch(r"[A-Za-z0-9_-]{0,64}", name):
             mistakes.append(f"{label}: the name may hold letters, digits, - and _ (up to 64)")
         else:
-            found[name] = _read_table(table, NAMESPACE_OPTIONS, label, mistakes)
+            found[name] = options = _read_table(table, NAMESPACE_OPTIONS, label, mistakes)
+            kept = options.get("history_size") and options.get("history_ttl_seconds")
+            if options.get("recovery") and not kept:
+                mistakes.append(f"{label}: recovery needs history_size and history_ttl_seconds")
     return found
 
 

@@ -205,6 +205,12 @@ def test_tables_of_the_contract_are_read(tmp_path: Path) -> None:
     assert any("insecure" in warning for warning in loaded.warnings())
 
 
+def test_recovery_needs_something_to_recover_from(tmp_path: Path) -> None:
+    """Told at the start, not when the first client comes back."""
+    told = mistakes("[namespaces.x]\nrecovery = true\nhistory_size = 5", {}, tmp_path)
+    assert told == ['FILE: [namespaces."x"]: recovery needs history_size and history_ttl_seconds']
+
+
 def test_a_short_secret_is_taken_with_a_warning() -> None:
     """Any secret that a shop's login already uses works."""
     loaded = config.load(None, {"LIVESERVER_TOKEN_SECRET": "short"})
