@@ -53,7 +53,7 @@ DISABLE_AFTER_MS = 5 * DAY  # of failures alone; longer than the whole schedule 
 CIRCUIT_FAILURES = 5  # in a row: from here on one request at a time, with pauses
 CIRCUIT_PAUSE_MS = 5 * SECOND  # doubles with each further failure …
 CIRCUIT_PAUSE_MAX_MS = 5 * MINUTE  # … up to this
-SLOTS = 4  # requests at once to one endpoint; the receiver of a small shop takes that
+SLOTS = 8  # requests at once to one endpoint; the receiver of a small shop takes that
 SLOTS_TROUBLED = 1  # while the circuit is not closed
 
 SECRET_BYTES = 32  # Standard Webhooks: 24 to 64

@@ -45,6 +45,7 @@ SENDS_TROUBLED_MAX = 32  # of these for endpoints whose last request failed
 CLAIM_MS = 60_000  # a sender has that long to store an outcome; a request takes at most about 11 s
 FEED_BATCH = 500  # events in one transaction; bounds its time (tens of milliseconds)
 FOLLOW_PAUSE_SECONDS = 0.05  # gathers a rush of events into fewer transactions
+DELIVER_PAUSE_SECONDS = 0.02  # gathers outcomes and claims: SQLite has one writer at a time
 POLL_SECONDS = 1.0  # looks for retries, and for work that other processes queued
 ERROR_PAUSE_SECONDS = 1.0  # before a failed step is tried again
 TIDY_SECONDS = 600.0  # between removals of old deliveries
@@ -241,7 +242,9 @@ class Webhooks:
                 group.create_task(
                     self._forever(self._follow_round, self._follow_wake, POLL_SECONDS)
                 )
-                group.create_task(self._forever(self.deliver, self._deliver_wake, POLL_SECONDS))
+                group.create_task(
+                    self._forever(self._deliver_round, self._deliver_wake, POLL_SECONDS)
+                )
                 group.create_task(self._forever(self.tidy, asyncio.Event(), TIDY_SECONDS))
         finally:
             await asyncio.shield(self._stop())
@@ -291,6 +294,10 @@ class Webhooks:
         while more:
             more = await self.follow()
             await asyncio.sleep(FOLLOW_PAUSE_SECONDS)
+
+    async def _deliver_round(self) -> None:
+        await self.deliver()
+        await asyncio.sleep(DELIVER_PAUSE_SECONDS)
 
     async def _forever(
         self, step: Callable[[], Awaitable[None]], wake: asyncio.Event, seconds: float

@@ -7,6 +7,8 @@ themselves, and a sender that comes back too late finds its claim gone. On Postg
 skip each other's rows; on SQLite writing transactions are one after the other anyway.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from orders.errors import Unavailable
+from orders.failures_sql import ERRORS, failure_of
 from orders.webhooks import health_after
 from orders.webhooks_ports import Finished
 from orders.webhooks_shapes import DeliveryRow, EndpointRow, Health
@@ -30,6 +33,9 @@ NAMING = {
 }
 metadata = sa.MetaData(naming_convention=NAMING)
 
+log = logging.getLogger(__name__)
+
+SQL_SECONDS = 15.0  # for one transaction; the largest ones write a few thousand rows
 WEBHOOKS = "webhooks"  # the name of this follower's cursor
 
 feed_cursor = sa.Table(
@@ -371,10 +377,11 @@ class SqlCursor:
 @asynccontextmanager
 async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
-        async with engine.begin() as sql:
+        async with asyncio.timeout(SQL_SECONDS), engine.begin() as sql:
             yield sql
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError) as error:
-        raise Unavailable("the database does not answer right now") from error
+    except ERRORS as error:
+        log.warning("webhooks: %s", failure_of(error))
+        raise Unavailable("the database does not answer: try again") from error
 
 
 def _insert(sql: AsyncConnection, table: sa.Table) -> Any:

@@ -5,11 +5,11 @@ import secrets
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp.abc import AbstractResolver
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver.db import make_engine
 from orders.addresses import Policy
+from orders.feed import Feed
 from orders.ids import new_id
 from orders.webhooks_http import HttpSender
 from orders.webhooks_service import Webhooks
@@ -63,10 +63,10 @@ async def make(store: SqlWebhooks, feed: ListFeed, clock: Clock) -> AsyncIterato
     def build(
         *receivers: Receiver,
         sender: HttpSender | None = None,
-        resolver: AbstractResolver | None = None,
+        feed: Feed = feed,
     ) -> Webhooks:
         policy = Policy(exempt=frozenset(("127.0.0.1", one.port) for one in receivers))
-        sender = sender or HttpSender(policy, resolver=resolver)
+        sender = sender or HttpSender(policy)
         senders.append(sender)
         return Webhooks(
             store,
