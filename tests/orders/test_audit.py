@@ -30,7 +30,8 @@ async def test_it_prints_exactly_the_row_that_a_hand_edited(database_url: str) -
         sale = await shop.sale(units=5)
         order = await shop.reserve(sale, "ann")
         for sql, line in (
-            ("UPDATE flash_sale SET sold = sold + {}", f"flash_sale.sold {sale.id}: stored 2, counted 1"),
+            ("UPDATE flash_sale SET sold = sold + {}",
+             f"flash_sale.sold {sale.id}: stored 2, counted 1"),
             ("UPDATE product_stock SET committed = committed + {}",
              f"product_stock.committed {product.id}: stored 6, counted 5"),
             ("UPDATE product_stock SET total = total + {}",
