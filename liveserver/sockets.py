@@ -93,6 +93,14 @@ def _words(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}"
 
 
+def reserve_loopback_port() -> socket.socket:
+    """
+    A bound socket that never listens: the system gives its port to nobody who asks for any, while
+    a child that names the port may listen on it (both set SO_REUSEADDR).
+    """
+    return _bind(socket.AF_INET, ("127.0.0.1", 0))
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on `host`."""
     if host.lower() == "localhost":
@@ -129,11 +137,3 @@ def lan_addresses() -> list[str]:
     except OSError:
         pass
     return [it for it in dict.fromkeys(found) if not it.startswith("127.")]
-
-
-def free_loopback_port() -> int:
-    """A TCP port that nobody listens on right now, for a child that will."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

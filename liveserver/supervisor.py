@@ -86,7 +86,7 @@ class Supervisor:
         self._url = ""
         self._lan_hosts: list[str] = []
         self._demo_password = "demo"
-        self._receiver_port = sockets.free_loopback_port() if options.demo else None
+        self._receiver: socket.socket | None = None  # holds the port of the sample receiver
         #: the write end lives here alone: its end of file tells the children that we are gone
         self._death_read, self._death_write = os.pipe()
 
@@ -145,8 +145,10 @@ class Supervisor:
             if not self.config.tls_cert:
                 cert, key = tls.lan_certificate(self.config.data_dir, self._lan_hosts)
                 self.config = dataclasses.replace(self.config, tls_cert=cert, tls_key=key)
-        if self.options.demo and not sockets.is_loopback(host):
-            self._demo_password = secrets.token_urlsafe(9)
+        if self.options.demo:
+            self._receiver = sockets.reserve_loopback_port()
+            if not sockets.is_loopback(host):
+                self._demo_password = secrets.token_urlsafe(9)
         self._listeners = await sockets.open_listeners(host, self.config.port, self.config.workers)
         scheme = "https" if self.config.tls_cert else "http"
         port = self._listeners[0].getsockname()[1]
@@ -203,7 +205,7 @@ class Supervisor:
             first=child is self._children[0] if self._children else True,
             demo=self.options.demo,
             demo_password=self._demo_password,
-            receiver_port=self._receiver_port,
+            receiver_port=self._receiver.getsockname()[1] if self._receiver else None,
             crowd=self.options.crowd if "crowd" in child.roles else 0,
             crowd_buys=self.options.crowd_buys,
         )
@@ -289,6 +291,8 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._receiver is not None:
+            self._receiver.close()
         for listener in self._listeners:
             listener.close()
         doors = [child for child in self._children if "orders" not in child.roles]
