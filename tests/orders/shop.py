@@ -38,7 +38,7 @@ class Shop:
     """One writer and what it said."""
 
     def __init__(self, ledger: Ledger, clock: Clock, holder: str = "one", **options: Any) -> None:
-        numbers = itertools.count(1)
+        numbers = itertools.count(options.pop("first_number", 1))
         self.clock = clock
         self.news: list[News] = []
         self.writer = Writer(
