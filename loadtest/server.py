@@ -78,10 +78,23 @@ class Server:
         found = [p for p in self.children() if "liveserver.worker" in " ".join(p.cmdline())]
         return sorted(found, key=lambda p: p.create_time())
 
+    @property
+    def pid(self) -> int:
+        """Of the supervisor."""
+        assert self.process is not None
+        return self.process.pid
+
     def kill_supervisor_alone(self) -> None:
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
+        self._close()
+
+    def _close(self) -> None:
+        assert self.process is not None
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.log.close()
 
     def stop(self) -> int:
         """SIGTERM, as an init system would; the exit code."""
@@ -94,6 +107,4 @@ class Server:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
-            if self.process.stdout:
-                self.process.stdout.close()
-            self.log.close()
+            self._close()
