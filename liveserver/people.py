@@ -137,6 +137,7 @@ class People:
 
     async def start(self) -> None:
         """Read settings and the accounts whose tokens or names matter."""
+        await self._hash_of_nobody()  # made at the first log-in, it would give that one away
         await self.refresh()
 
     async def run(self) -> None:

@@ -1,0 +1,352 @@
+"""
+Who may do what, walked through a listening server: every route with every kind of caller.
+
+`WHO` says it once more, in the contract's words and independently of the table in
+`liveserver/access.py`. A route without a line here fails the test, and so does a line without a
+route.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from liveserver.access import ACTIONS, allow
+from liveserver.identity import Identity
+from liveserver.problems import REFUSALS, Refused
+from liveserver.rpc import Rpc
+from liveserver.web.app import build
+from liveserver.web.table import ROUTES
+from tests.web.shop import Shop
+
+HERE, THERE = "shop-a", "shop-b"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
+
+CALLERS: dict[str, dict[str, Any]] = {
+    "nobody": {},
+    "buyer": {"role": "viewer", "user": "buyer"},
+    "stranger": {"role": "viewer", "user": "stranger"},
+    "streamer": {"role": "streamer", "rooms": ("{room}",)},
+    "streamer elsewhere": {"role": "streamer", "rooms": ("elsewhere",)},
+    "moderator": {"role": "moderator", "rooms": ("{room}",)},
+    "moderator elsewhere": {"role": "moderator", "rooms": ("elsewhere",)},
+    "merchant": {"role": "merchant", "merchant": HERE},
+    "merchant elsewhere": {"role": "merchant", "merchant": THERE},
+    "merchant of nothing": {"role": "merchant"},
+    "admin": {"role": "admin"},
+}
+
+ANYONE = set(CALLERS)
+SIGNED_IN = ANYONE - {"nobody"}
+ADMIN = {"admin"}
+HOST = {"streamer", "admin"}
+STAFF = {"streamer", "moderator", "admin"}
+A_MERCHANT = {"merchant", "merchant elsewhere"}
+ITS_MERCHANT = {"merchant"}
+SELLER = {"streamer", "merchant"}
+
+WHO: dict[str, set[str]] = {
+    "POST /v1/session": ANYONE,
+    "GET /v1/session": SIGNED_IN,
+    "DELETE /v1/session": ANYONE,
+    "POST /v1/users": ADMIN,
+    "GET /v1/users": ADMIN,
+    "GET /v1/users/{user}": ADMIN,
+    "PATCH /v1/users/{user}": ADMIN,
+    "POST /v1/setup": ANYONE,
+    "GET /v1/settings": ADMIN,
+    "PATCH /v1/settings": ADMIN,
+    "GET /v1/config": ANYONE,
+    "GET /v1/rooms": ANYONE,
+    "POST /v1/rooms": HOST,
+    "GET /v1/rooms/{room}": ANYONE,
+    "PATCH /v1/rooms/{room}": HOST,
+    "POST /v1/rooms/{room}/start": HOST,
+    "POST /v1/rooms/{room}/end": HOST,
+    "POST /v1/rooms/{room}/notice": STAFF,
+    "POST /v1/rooms/{room}/pin": STAFF,
+    "PUT /v1/rooms/{room}/shelf": STAFF,
+    "GET /v1/rooms/{room}/products": STAFF,
+    "GET /v1/products": A_MERCHANT,
+    "POST /v1/products": A_MERCHANT,
+    "GET /v1/products/{product}": ANYONE,
+    "PATCH /v1/products/{product}": ITS_MERCHANT,
+    "POST /v1/products/{product}/stock": ITS_MERCHANT,
+    "PUT /v1/products/{product}/image": ITS_MERCHANT,
+    "GET /v1/products/{product}/grants": ITS_MERCHANT,
+    "PUT /v1/products/{product}/grants": ITS_MERCHANT,
+    "POST /v1/rooms/{room}/flash-sales": SELLER,
+    "GET /v1/flash-sales/{sale}": ANYONE,
+    "PATCH /v1/flash-sales/{sale}": SELLER,
+    "POST /v1/flash-sales/{sale}/cancel": SELLER,
+    "POST /v1/flash-sales/{sale}/reservations": SIGNED_IN,
+    "GET /v1/orders": SIGNED_IN,
+    "GET /v1/orders/{order}": {"buyer", "merchant"},
+    "GET /v1/orders/{order}/history": {"buyer", "merchant"},
+    "POST /v1/orders/{order}/pay": {"buyer"},
+    "POST /v1/orders/{order}/cancel": {"buyer"},
+    "GET /v1/webhook-endpoints": A_MERCHANT,
+    "POST /v1/webhook-endpoints": A_MERCHANT,
+    "GET /v1/webhook-endpoints/{endpoint}": ITS_MERCHANT,
+    "PATCH /v1/webhook-endpoints/{endpoint}": ITS_MERCHANT,
+    "DELETE /v1/webhook-endpoints/{endpoint}": ITS_MERCHANT,
+    "POST /v1/webhook-endpoints/{endpoint}/rotate-secret": ITS_MERCHANT,
+    "POST /v1/webhook-endpoints/{endpoint}/test": ITS_MERCHANT,
+    "POST /v1/webhook-endpoints/{endpoint}/replay": ITS_MERCHANT,
+    "GET /v1/webhook-deliveries": A_MERCHANT,
+    "POST /v1/webhook-deliveries/{delivery}/redeliver": ITS_MERCHANT,
+    "GET /v1/events": A_MERCHANT,
+    "GET /livez": ANYONE,
+    "GET /readyz": ANYONE,
+    "GET /openapi.json": ANYONE,
+    "GET /asyncapi.json": ANYONE,
+    "GET /docs": ANYONE,
+    "GET /docs.css": ANYONE,
+    "GET /": ANYONE,
+    "GET /rooms/{room}": ANYONE,
+    "GET /orders": ANYONE,
+    "GET /console/{room}": ANYONE,
+    "GET /merchant": ANYONE,
+    "GET /setup": ANYONE,
+    "GET /login": ANYONE,
+    "GET /static/{file:.+}": ANYONE,
+    "GET /images/{name}": ANYONE,
+}
+
+BODIES: dict[str, Any] = {
+    "POST /v1/session": {"name": "Mia"},
+    "POST /v1/users": {"user": "{new}", "password": "long enough", "role": "viewer"},
+    "PATCH /v1/users/{user}": {"name": "Somebody"},
+    "POST /v1/setup": {
+        "token": "{setup}", "user": "{new}", "password": "long enough", "shop_name": "Shop",
+    },
+    "PATCH /v1/settings": {"shop_name": "Shop"},
+    "POST /v1/rooms": {"id": "{new_room}", "title": "Evening"},
+    "PATCH /v1/rooms/{room}": {"title": "Night"},
+    "POST /v1/rooms/{room}/notice": {"text": "Soon"},
+    "POST /v1/rooms/{room}/pin": {"product_id": None},
+    "PUT /v1/rooms/{room}/shelf": {"product_ids": []},
+    "POST /v1/products": {
+        "sku": "{new}", "title": "Cup", "price_cents": 1000, "currency": "EUR", "stock": 1,
+    },
+    "PATCH /v1/products/{product}": {"title": "Mug"},
+    "POST /v1/products/{product}/stock": {"delta": 1, "reason": "found one"},
+    "PUT /v1/products/{product}/grants": {"room": "{room}"},
+    "POST /v1/rooms/{room}/flash-sales": {"sku": "{sku}", "price_cents": 900, "units": 1},
+    "PATCH /v1/flash-sales/{sale}": {"units": 6},
+    "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},
+    "POST /v1/flash-sales/{sale}/reservations": {"quantity": 1},
+    "POST /v1/webhook-endpoints": {"url": "https://example.com/hook"},
+    "PATCH /v1/webhook-endpoints/{endpoint}": {"events": ["order.paid"]},
+    "POST /v1/webhook-endpoints/{endpoint}/replay": {"since": "{now}"},
+}  # fmt: skip
+
+
+@dataclass
+class Scene:
+    """One thing of each kind: in the room, of the shop HERE, ordered by `buyer`."""
+
+    shop: Shop
+    values: dict[str, str]
+
+    def fill(self, value: Any) -> Any:
+        """A path or body with its names replaced by what is there."""
+        if isinstance(value, dict):
+            return {key: self.fill(item) for key, item in value.items()}
+        if not isinstance(value, str):
+            return value
+        for name, text in self.values.items():
+            value = value.replace("{" + name + "}", text)
+        return value
+
+    def token(self, caller: str) -> str | None:
+        claims = CALLERS[caller]
+        if not claims:
+            return None
+        claims = dict(claims)
+        rooms = tuple(self.fill(room) for room in claims.pop("rooms", ()))
+        return self.shop.token(
+            claims.pop("role"), claims.pop("user", caller), rooms=rooms, **claims
+        )
+
+
+async def build_scene(shop: Shop, room: str, number: int) -> Scene:
+    merchant = shop.token("merchant", merchant=HERE)
+    product = await shop.product(HERE)
+    grants = f"/v1/products/{product['id']}/grants"
+    await shop.json("PUT", grants, merchant, json={"room": room})
+    image = f"/v1/products/{product['id']}/image"
+    pictured = await shop.json(
+        "PUT", image, merchant, data=PNG, headers={"Content-Type": "image/png"}
+    )
+    sale = await shop.sale(room, merchant=HERE, units=30)
+    order = await shop.order(sale, shop.token("viewer", "buyer"), f"key-{number}")
+    hooks = "/v1/webhook-endpoints"
+    url = {"url": "https://example.com/hook"}
+    for old in (await shop.json("GET", hooks, merchant))["items"]:
+        await shop.json("DELETE", f"{hooks}/{old['id']}", merchant, status=204)
+    endpoint = await shop.json("POST", hooks, merchant, json=url, status=201)
+    delivery = await shop.json("POST", f"{hooks}/{endpoint['id']}/test", merchant)
+    values = {
+        "room": room,
+        "product": product["id"],
+        "sku": product["sku"],
+        "sale": sale["id"],
+        "order": order["id"],
+        "endpoint": endpoint["id"],
+        "delivery": delivery["id"],
+        "user": "somebody",
+        "name": pictured["image_url"].rpartition("/")[2],
+        "file:.+": "css/base.css",
+        "now": order["created_at"],
+        "setup": "none",
+    }
+    return Scene(shop, values)
+
+
+def line_of(route: Any) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_every_route_has_a_line_and_a_row() -> None:
+    """Neither this test nor the table of rights may lack a route, or name one that is not there."""
+    assert {line_of(route) for route in ROUTES} == set(WHO)
+    assert {route.action for route in ROUTES} <= set(ACTIONS)
+    used = {route.action for route in ROUTES}
+    others = {action for action in ACTIONS if action.startswith(("rpc.", "channel."))}
+    assert set(ACTIONS) == used | others
+
+
+async def test_the_server_has_no_route_beside_the_table(shop: Shop) -> None:
+    """What aiohttp listens to is exactly the table (and the heads of pages)."""
+    app = build(shop.services)
+    served = {
+        (entry.method, entry.resource.canonical)
+        for entry in app.router.routes()
+        if entry.resource is not None
+    }
+    table = {(route.method, route.path.replace(":.+", "")) for route in ROUTES}
+    heads = {("HEAD", route.path.replace(":.+", "")) for route in ROUTES if not route.documented}
+    assert served == table | heads
+
+
+async def test_every_caller_on_every_route(shop: Shop, room: str) -> None:
+    """
+    Allowed callers are served, nobody gets 401 where somebody is needed, everybody else is refused.
+    """
+    await shop.services.people.add("somebody", "long enough", "viewer")
+    wrong = []
+    for number, route in enumerate(ROUTES):
+        scene = await build_scene(shop, room, number)
+        line = line_of(route)
+        for index, caller in enumerate(sorted(CALLERS, key=lambda name: name in WHO[line])):
+            scene.values |= {"new": f"n{number}-{index}", "new_room": room}
+            got = await _status(scene, line, caller, f"access-{number}-{index}")
+            if not _as_agreed(line, caller, *got):
+                wrong.append(f"{line} by {caller}: {got}")
+    assert not wrong, "\n".join(wrong)
+
+
+async def _status(scene: Scene, line: str, caller: str, key: str) -> tuple[int, str]:
+    method, _, path = line.partition(" ")
+    options: dict[str, Any] = {"headers": {"Idempotency-Key": key}}
+    if line in BODIES:
+        options["json"] = scene.fill(BODIES[line])
+    if path.endswith("/image"):
+        options["data"] = PNG
+        options["headers"]["Content-Type"] = "image/png"
+    async with scene.shop.call(method, scene.fill(path), scene.token(caller), **options) as answer:
+        return answer.status, await answer.text("utf-8", "replace")
+
+
+def _as_agreed(line: str, caller: str, status: int, text: str) -> bool:
+    if line == "POST /v1/setup":
+        return status == 403 and "link" in text  # anyone may try; the link alone decides
+    if caller in WHO[line]:
+        return status < 500 and status not in (401, 403, 404)
+    if caller == "nobody":
+        return status == 401
+    return status in (403, 404)  # 404: a thing of another shop is not even confirmed
+
+
+RPC_WHO: dict[str, set[str]] = {
+    "reserve": SIGNED_IN,
+    "order.pay": {"buyer"},
+    "order.cancel": {"buyer"},
+    "like": SIGNED_IN,
+    "room.snapshot": ANYONE,
+}
+
+
+async def test_every_caller_on_every_rpc_method(shop: Shop, room: str) -> None:
+    """The socket's methods keep to the same rights, on foreign orders too."""
+    rpc = Rpc(shop.services)
+    assert rpc.methods == set(RPC_WHO)
+    assert {f"rpc.{method}" for method in rpc.methods} == {
+        action for action in ACTIONS if action.startswith("rpc.")
+    }
+    scene = await build_scene(shop, room, 0)
+    arguments = {
+        "reserve": b'{"flash_sale":"{sale}","quantity":1,"key":"{caller}"}',
+        "order.pay": b'{"order":"{order}"}',
+        "order.cancel": b'{"order":"{order}"}',
+        "like": b'{"room":"{room}","count":1}',
+        "room.snapshot": b'{"room":"{room}"}',
+    }
+    for method, allowed in RPC_WHO.items():
+        for caller in CALLERS:
+            token = scene.token(caller)
+            identity = None if token is None else shop.services.tokens.verify(token)
+            data = scene.fill(arguments[method].decode()).replace("{caller}", caller)
+            problem = await _problem(rpc, identity, method, data.encode())
+            if caller in allowed:
+                assert problem not in ("unauthorized", "forbidden", "not-found"), (method, caller)
+            elif caller == "nobody":
+                assert problem == "unauthorized", (method, caller)
+            else:
+                assert problem == "forbidden", (method, caller)
+
+
+async def _problem(rpc: Rpc, identity: Identity | None, method: str, data: bytes) -> str | None:
+    try:
+        await rpc.call(identity, method, data)
+    except REFUSALS as refusal:
+        return refusal.problem
+    return None
+
+
+CHANNEL_WHO: dict[str, set[str]] = {
+    "channel.room.subscribe": ANYONE,
+    "channel.room.publish": set(),
+    "channel.chat.subscribe": ANYONE,
+    "channel.chat.publish": SIGNED_IN,
+    "channel.danmaku.subscribe": ANYONE,
+    "channel.danmaku.publish": SIGNED_IN,
+    "channel.console.subscribe": STAFF,
+    "channel.console.publish": set(),
+    "channel.presence": STAFF,
+    "channel.presence_stats": ANYONE,
+    "channel.personal.subscribe": {"buyer"},
+    "channel.personal.publish": set(),
+}
+
+
+@pytest.mark.parametrize("action", sorted(a for a in ACTIONS if a.startswith("channel.")))
+def test_every_caller_on_every_channel(action: str) -> None:
+    """The rights of channels, with a foreign room and a foreign person."""
+    for caller, claims in CALLERS.items():
+        identity = None
+        if claims:
+            rooms = tuple("here" if room == "{room}" else room for room in claims.get("rooms", ()))
+            identity = Identity(
+                user=claims.get("user", caller),
+                role=claims["role"],
+                rooms=rooms,
+                merchant=claims.get("merchant"),
+            )
+        try:
+            allow(identity, action, room="here", buyer="buyer")
+            allowed = True
+        except Refused:
+            allowed = False
+        assert allowed == (caller in CHANNEL_WHO[action]), (action, caller)
