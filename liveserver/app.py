@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from liveserver import crowd, demo, tls
+from liveserver import demo, tls
 from liveserver.db import make_engine
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.options import GatewayOptions
@@ -85,11 +85,6 @@ async def run_worker(
     settings: WorkerSettings, ready: Callable[[], None], beat: Callable[[], None]
 ) -> None:
     """Serve the roles of `settings` until cancelled; everything is closed in reverse."""
-    if "crowd" in settings.roles:
-        crowd_of = (settings.public_url, demo.ROOM, settings.crowd, settings.crowd_buys)
-        ready()
-        await crowd.gather(*crowd_of)
-        return
     async with AsyncExitStack() as stack:
         parts = await _open_parts(settings, stack)
         if "orders" in settings.roles:
