@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from liveserver.gateway.gateway import Gateway
 
@@ -38,8 +39,7 @@ class Peek(asyncio.Protocol):
         self._over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self._gateway.wheel.after(self._gateway.options.head_seconds, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
@@ -58,8 +58,7 @@ class Peek(asyncio.Protocol):
     def _hand_over(self) -> None:
         self._over = True
         factory = self._gateway.protocol_factory if self._is_viewer() else self._web
-        receiver = factory()
-        assert isinstance(receiver, asyncio.Protocol)
+        receiver = cast(asyncio.Protocol, factory())
         self._transport.set_protocol(receiver)
         receiver.connection_made(self._transport)
         head, self._head = self._head, b""

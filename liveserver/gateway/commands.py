@@ -135,7 +135,7 @@ class Commands:
             raise codes.Fail(codes.ALREADY_SUBSCRIBED)
         if len(session.subscriptions) >= CHANNELS:
             raise codes.Fail(codes.LIMIT_EXCEEDED)
-        if request.type or request.tf not in (b"", b"null"):
+        if request.type or bytes(request.tf) not in (b"", b"null"):
             raise codes.Fail(codes.BAD_COMMAND)
         claims = self._rights.subscribe(session.identity, channel, rules, request.token)
         return self._subscribe_with(session, id, request, rules, claims)
@@ -256,7 +256,7 @@ class Commands:
     def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting:
         channel = request.channel
         rules = self._rights.rules(channel)
-        if not request.data:
+        if not bytes(request.data):
             raise codes.Fail(codes.BAD_COMMAND)
         subscribed = channel in session.subscriptions
         self._rights.publish(session.identity, channel, rules, subscribed=subscribed)

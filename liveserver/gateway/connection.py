@@ -8,7 +8,7 @@ most of them shared with every other viewer. There is no task and no timer per c
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -64,10 +64,9 @@ class Connection(asyncio.Protocol):
     # --- the socket ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.write = transport.write
-        transport.set_write_buffer_limits(high=SOFT_BYTES)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self.write = self.transport.write
+        self.transport.set_write_buffer_limits(high=SOFT_BYTES)
         self.gateway.connections.add(self)
         self.gateway.wheel.after(self.gateway.options.connect_seconds, self._connect_due)
 

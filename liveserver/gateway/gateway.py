@@ -23,10 +23,9 @@ from liveserver.gateway.speech import Speech
 from liveserver.gateway.wheel import Wheel
 from liveserver.tokens import Tokens
 from rooms.hub_service import HubService
+from rooms.service import RoomService
 
 if TYPE_CHECKING:
-    from rooms.service import RoomService
-
     from liveserver.rpc import Rpc
 
 RESTART_SECONDS = 1.0  # between the failure of a background part and its next beginning
@@ -45,7 +44,7 @@ class Gateway:
     def __init__(
         self,
         hub: HubService,
-        rooms: "RoomService",
+        rooms: RoomService,
         rpc: "Rpc",
         tokens: Tokens,
         options: GatewayOptions,

@@ -41,7 +41,8 @@ def visit(
 ) -> Visitor | Refusal:
     """Judge one upgrade request. Removes an empty subprotocol header, which one SDK sends."""
     headers = request.headers
-    if not any(value.strip() for value in headers.get_all(SUBPROTOCOL_HEADER)):
+    offered = headers.get_all(SUBPROTOCOL_HEADER)
+    if offered and not any(value.strip() for value in offered):
         del headers[SUBPROTOCOL_HEADER]
     if _wants_protobuf(request):
         return Refusal(400, "This server speaks the JSON variant of the protocol.\n")

@@ -11,10 +11,9 @@ from rooms import protocol
 from rooms.bus import Publication
 from rooms.channels import Rules, room_of, split
 from rooms.room import Speaker
+from rooms.service import RoomService
 
 if TYPE_CHECKING:
-    from rooms.service import RoomService
-
     from liveserver.gateway.session import Session
     from liveserver.rpc import Rpc
 
@@ -34,7 +33,7 @@ class _User(msgspec.Struct):
 class Speech:
     """Publications of clients, presence in numbers, and RPC."""
 
-    def __init__(self, rooms: "RoomService", rpc: "Rpc", presence: Presence) -> None:
+    def __init__(self, rooms: RoomService, rpc: "Rpc", presence: Presence) -> None:
         self._rooms = rooms
         self._rpc = rpc
         self._presence = presence
@@ -69,12 +68,9 @@ class Speech:
 
     async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
         """The answer of an RPC method as JSON."""
-        from liveserver.rpc import UnknownMethod
-
-        try:
-            return await self._rpc.call(identity, method, data)
-        except UnknownMethod:
-            raise codes.Fail(codes.NOT_AVAILABLE) from None
+        if method not in self._rpc.methods:
+            raise codes.Fail(codes.NOT_AVAILABLE)
+        return await self._rpc.call(identity, method, data)
 
 
 def _speaker(identity: Identity, room: str) -> Speaker:

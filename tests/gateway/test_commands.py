@@ -1,0 +1,384 @@
+"""The commands of the protocol against a listening worker, by hand."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+
+from liveserver.tokens import COOKIE
+from rooms.channels import Namespaces
+from tests.gateway.conftest import Serve
+from tests.gateway.support import SECRET, Client, Place, connected, dialled, eventually
+
+
+async def test_connect_tells_who_and_how_often_it_pings(place: Place) -> None:
+    """The reply has what SDKs read: client, version, ping, pong; no exp, no expiry."""
+    async with dialled(place) as client:
+        reply = await client.ok("connect", token=place.token("u1"))
+        assert set(reply) == {"client", "version", "subs", "ping", "pong", "time"}
+        assert (reply["ping"], reply["pong"], len(reply["client"])) == (25, True, 36)
+        assert reply["version"] and abs(reply["time"] - place.gateway.now()) < 60_000
+
+
+async def test_the_personal_channel_is_subscribed_by_the_server(serve: Serve, unique: str) -> None:
+    """`#<user>` is in the connect reply, recoverable; what happened meanwhile comes on return."""
+    async with serve(namespaces=Namespaces({})) as place:
+        token = place.token(unique)
+        async with dialled(place) as client:
+            subs = (await client.ok("connect", token=token))["subs"]
+            own = subs[f"#{unique}"]
+            assert own["recoverable"] and own["positioned"] and own["epoch"]
+            await place.rooms.tell_user(unique, {"type": "order.updated", "order": "o1"})
+            [event] = await client.until(lambda: client.pubs(f"#{unique}"))
+            assert event["order"] == "o1"
+        await place.rooms.tell_user(unique, {"type": "order.updated", "order": "o2"})
+        back = {"recover": True, "offset": 1, "epoch": own["epoch"]}
+        async with dialled(place) as client:
+            subs = (await client.ok("connect", token=token, subs={f"#{unique}": back}))["subs"]
+            assert subs[f"#{unique}"]["recovered"]
+            assert [p["data"]["order"] for p in subs[f"#{unique}"]["publications"]] == ["o2"]
+            assert await client.error("subscribe", channel=f"#{unique}") == 105
+
+
+async def test_a_personal_channel_is_closed_to_others(open_place: Place, unique: str) -> None:
+    """Only the user named after the `#`, even in insecure mode."""
+    async with connected(open_place, open_place.token("mallory")) as client:
+        for method in ("subscribe", "history", "presence", "presence_stats"):
+            assert await client.error(method, channel=f"#{unique}") == 103
+        assert await client.error("publish", channel=f"#{unique}", data=1) == 103
+        assert await client.error("subscribe", channel=f"dialog#{unique},other") == 103
+        await client.ok("subscribe", channel=f"dialog#{unique},mallory")
+
+
+async def test_tokens_decide_who_connects(place: Place, open_place: Place) -> None:
+    """None: 101. Expired: 109, to be renewed. Broken or foreign: close 3500, for good."""
+    async with dialled(place) as client:
+        assert await client.error("connect") == 101
+    async with dialled(place) as client:
+        assert await client.error("connect", token=place.token("u", -10)) == 109
+    for wrong in ("x", "a.b.c", place.token("u")[:-4] + "AAAA"):
+        for where in (place, open_place):  # sent tokens are verified in insecure mode too
+            async with dialled(where) as client:
+                await client.ws.send(client.line("connect", {"token": wrong})[1])
+                assert await client.until_closed() == (3500, "invalid token")
+    async with connected(open_place) as client:  # nobody in particular
+        reply = await client.ok("rpc", method="whoami")
+        assert reply == {"data": {"user": None}}
+
+
+async def test_an_expiring_token_is_told_and_renewed(serve: Serve) -> None:
+    """`expires` and `ttl` on connect; refresh sets a new end; a foreign or old token closes."""
+    async with serve() as place:
+        async with dialled(place) as client:
+            reply = await client.ok("connect", token=place.token("u1", 120))
+            assert reply["expires"] and 100 < reply["ttl"] <= 120
+            reply = await client.ok("refresh", token=place.token("u1", 500))
+            assert reply["expires"] and 480 < reply["ttl"] <= 500
+            await client.ws.send(client.line("refresh", {"token": place.token("u2", 500)})[1])
+            assert await client.until_closed() == (3500, "invalid token")
+        async with connected(place, place.token("u1", 120)) as client:
+            await client.ws.send(client.line("refresh", {"token": place.token("u1", -5)})[1])
+            assert await client.until_closed() == (3005, "connection expired")
+
+
+async def test_a_connection_ends_with_its_token(serve: Serve) -> None:
+    """Close 3005 after the grace; nobody stays longer than the token allows."""
+    async with (
+        serve(
+            ping_seconds=0.2, pong_seconds=5.0, step_seconds=0.02, expired_grace_seconds=0.0
+        ) as place,
+        connected(place, place.token("u1", 2)) as client,
+    ):
+        assert await client.until_closed() == (3005, "connection expired")
+
+
+async def test_the_cookie_stands_for_the_token_only_on_our_own_pages(place: Place) -> None:
+    """Own Origin: yes. Listed or missing Origin: no. An old cookie is as good as none."""
+    cookie = {"Cookie": f"a=b; {COOKIE}={place.token('u1')}; c=d"}
+    async with dialled(place, origin=place.origin, additional_headers=cookie) as client:
+        await client.ok("connect")
+        assert (await client.ok("rpc", method="whoami")) == {"data": {"user": "u1"}}
+    async with dialled(place, additional_headers=cookie) as client:
+        assert await client.error("connect") == 101
+    old = {"Cookie": f"{COOKIE}={place.token('u1', -5)}"}
+    async with dialled(place, origin=place.origin, additional_headers=old) as client:
+        assert await client.error("connect") == 101
+
+
+async def test_only_connect_may_come_first_and_only_once(place: Place) -> None:
+    """Everything else before it, a second one, and anything after a failed one: 3501."""
+    for first in ("subscribe", "publish", "rpc", "history", "ping", "refresh", "send"):
+        async with dialled(place) as client:
+            await client.ws.send(client.line(first, {})[1])
+            assert await client.until_closed() == (3501, "bad request")
+    async with connected(place, place.token("u")) as client:
+        await client.ws.send(client.line("connect", {})[1])
+        assert await client.until_closed() == (3501, "bad request")
+    async with dialled(place) as client:
+        assert await client.error("connect") == 101
+        await client.ws.send(client.line("connect", {"token": place.token("u")})[1])
+        assert await client.until_closed() == (3501, "bad request")
+
+
+async def test_a_first_frame_with_everything_is_answered_in_order(open_place: Place) -> None:
+    """Connect, subscriptions, a publication and a history in one frame: replies in that order."""
+    async with dialled(open_place) as client:
+        channels = [f"news:{open_place.port}-{n}" for n in range(20)]
+        lines = [client.line("connect", {})[1]]
+        lines += [client.line("subscribe", {"channel": name})[1] for name in channels]
+        lines += [client.line("publish", {"channel": channels[0], "data": {"n": 1}})[1]]
+        last, line = client.line("history", {"channel": channels[0], "limit": -1})
+        await client.ws.send("\n".join([*lines, line]))
+        await client.until(lambda: last in client.replies)
+        ids = [message["id"] for message in client.log if "id" in message]
+        assert ids == list(range(1, last + 1))
+        assert not any("error" in reply for reply in client.replies.values())
+        assert [p["data"] for p in client.replies[last]["history"]["publications"]] == [{"n": 1}]
+
+
+async def test_publications_arrive_numbered_with_who_published(place: Place, channel: str) -> None:
+    """One to many; the publisher itself gets its own by the channel, after its subscribe reply."""
+    async with (
+        connected(place, place.token("u1", name="Ann")) as ann,
+        connected(place, place.token("u2")) as bob,
+    ):
+        token = _sub(place, channel)
+        for client, user in ((ann, "u1"), (bob, "u2")):
+            reply = await client.ok("subscribe", channel=channel, token=token(user))
+            assert reply["recoverable"] and reply["positioned"]
+            assert "recovered" not in reply and "publications" not in reply
+        await ann.ok("publish", channel=channel, data={"text": "a\nb"})
+        for client in (ann, bob):
+            await client.until(lambda c=client: c.pubs(channel))
+            [push] = [p for p in client.pushes if "pub" in p]
+            assert push["pub"]["data"] == {"text": "a\nb"}
+            assert push["pub"]["offset"] == 1
+            info = push["pub"]["info"]
+            assert (info["user"], info["conn_info"]) == ("u1", {"name": "Ann"})
+
+
+async def test_subscription_tokens(place: Place, channel: str) -> None:
+    """None: 103. Broken: 103. Expired: 109. Of another user or channel: close 3500."""
+    async with connected(place, place.token("u1")) as client:
+        sub = _sub(place, channel)
+        assert await client.error("subscribe", channel=channel) == 103
+        assert await client.error("subscribe", channel=channel, token="x.y.z") == 103
+        assert await client.error("subscribe", channel=channel, token=sub("u1", -5)) == 109
+        reply = await client.ok("subscribe", channel=channel, token=sub("u1", 90))
+        assert reply["expires"] and 60 < reply["ttl"] <= 90
+        reply = await client.ok("sub_refresh", channel=channel, token=sub("u1", 900))
+        assert reply["expires"] and 800 < reply["ttl"] <= 900
+        assert (await client.ok("sub_refresh", token=sub("u1"))) == {}  # the token names it
+    for user, name in (("u2", channel), ("u1", channel + "x")):
+        async with connected(place, place.token("u1")) as client:
+            wrong = _sub(place, name)(user)
+            await client.ws.send(client.line("subscribe", {"channel": channel, "token": wrong})[1])
+            assert await client.until_closed() == (3500, "invalid token")
+
+
+async def test_a_subscription_ends_with_its_token(serve: Serve, channel: str) -> None:
+    """An unsubscribe push 2501, upon which the SDK gets a new token."""
+    async with (
+        serve(
+            ping_seconds=0.2, pong_seconds=5.0, step_seconds=0.02, expired_grace_seconds=0.0
+        ) as place,
+        connected(place, place.token("u1")) as client,
+    ):
+        await client.ok("subscribe", channel=channel, token=_sub(place, channel)("u1", 2))
+        [push] = await client.until(lambda: [p for p in client.pushes if "unsubscribe" in p])
+        assert push == {
+            "channel": channel,
+            "unsubscribe": {"code": 2501, "reason": "subscription expired"},
+        }
+
+
+async def test_names_and_limits_of_channels(open_place: Place, unique: str) -> None:
+    """No or too long a name 107, unknown namespace 102, twice 105, more than 128 106."""
+    async with connected(open_place) as client:
+        for wrong in ("", "x" * 256, "a\nb", "a\x1fb", "\x1fjoin:plain:a"):
+            assert await client.error("subscribe", channel=wrong) == 107
+        assert await client.error("subscribe", channel="nowhere:a") == 102
+        assert await client.error("subscribe", channel="plain:a", tf={"key": "x"}) == 107
+        assert await client.error("subscribe", channel="plain:a", type=1) == 107
+        await client.ok("subscribe", channel=f"plain:{unique}")
+        assert await client.error("subscribe", channel=f"plain:{unique}") == 105
+        for n in range(127):
+            await client.ok("subscribe", channel=f"plain:{unique}{n}")
+        assert await client.error("subscribe", channel=f"plain:{unique}x") == 106
+        assert await client.ok("unsubscribe", channel=f"plain:{unique}0") == {}
+        assert await client.ok("unsubscribe", channel="plain:never") == {}
+        await client.ok("subscribe", channel=f"plain:{unique}x")
+
+
+async def test_who_has_unsubscribed_gets_nothing_more(open_place: Place, unique: str) -> None:
+    """Not even of the other channels of the same room of channels."""
+    async with connected(open_place) as client, connected(open_place) as other:
+        for name in (f"plain:{unique}", f"news:{unique}"):
+            await client.ok("subscribe", channel=name)
+        await client.ok("unsubscribe", channel=f"plain:{unique}")
+        await other.ok("publish", channel=f"plain:{unique}", data=1)
+        await other.ok("publish", channel=f"news:{unique}", data=2)
+        await client.until(lambda: client.pubs(f"news:{unique}"))
+        assert client.pubs(f"plain:{unique}") == []
+
+
+async def test_history(open_place: Place, unique: str) -> None:
+    """limit 0, -1 and N, since, reverse; a lost epoch is 112; only what is kept."""
+    name = f"kept:{unique}"
+    async with connected(open_place) as client:
+        for n in range(1, 6):
+            await client.ok("publish", channel=name, data=n)
+        top = await client.ok("history", channel=name)
+        assert (top["offset"], top["publications"]) == (5, [])
+        ask = client.ok
+
+        async def read(**fields: object) -> list[int]:
+            reply = await ask("history", channel=name, **fields)
+            return [item["data"] for item in reply["publications"]]
+
+        since = {"offset": 2, "epoch": top["epoch"]}
+        assert await read(limit=-1) == [1, 2, 3, 4, 5]
+        assert await read(limit=2) == [1, 2]
+        assert await read(limit=2, reverse=True) == [5, 4]
+        assert await read(limit=-1, since=since) == [3, 4, 5]
+        assert await read(limit=1, since=since) == [3]
+        assert await read(limit=-1, since=since, reverse=True) == [1]
+        wrong = {"offset": 2, "epoch": "other"}
+        assert await client.error("history", channel=name, limit=1, since=wrong) == 112
+        assert await client.error("history", channel=f"plain:{unique}", limit=1) == 108
+
+
+async def test_presence_joins_and_leaves(place: Place, channel: str) -> None:
+    """Everybody is there from the subscribe reply on, is announced, and leaves with its socket."""
+    sub = _sub(place, channel)
+    async with connected(place, place.token("u1")) as first:
+        await first.ok("subscribe", channel=channel, token=sub("u1"))
+        [own] = await first.until(lambda: _of(first, channel, "join"))  # its own, too
+        assert own["join"]["info"]["user"] == "u1"
+        assert first.log.index({"push": own}) > first.log.index(first.replies[2])
+        first.pushes.clear()
+        async with connected(place, place.token("u2")) as second:
+            await second.ok("subscribe", channel=channel, token=sub("u2"))
+            present = (await second.ok("presence", channel=channel))["presence"]
+            assert {entry["user"] for entry in present.values()} == {"u1", "u2"}
+            assert all(entry["client"] == client for client, entry in present.items())
+            stats = await second.ok("presence_stats", channel=channel)
+            assert stats == {"num_clients": 2, "num_users": 2}
+            [joined] = await first.until(lambda: _of(first, channel, "join"))
+            assert joined["join"]["info"]["user"] == "u2"
+        [left] = await first.until(lambda: _of(first, channel, "leave"))
+        assert left["leave"]["info"]["user"] == "u2"
+        present = (await first.ok("presence", channel=channel))["presence"]
+        assert {entry["user"] for entry in present.values()} == {"u1"}
+        assert await first.error("presence", channel="plain:x") == 103
+        await first.ok("unsubscribe", channel=channel)
+        assert await eventually(lambda: _nobody(place, channel))
+
+
+async def test_publishing_needs_the_right(place: Place, channel: str) -> None:
+    """ "subscriber" needs a subscription, "anyone" none; what is not JSON or not there: 107."""
+    async with connected(place, place.token("u1")) as client:
+        assert await client.error("publish", channel=channel, data=1) == 103
+        assert await client.error("publish", channel="plain:x") == 107
+        await client.ok("publish", channel="plain:x", data=1)
+        assert await client.error("publish", channel="nowhere:x", data=1) == 102
+        await client.ok("subscribe", channel=channel, token=_sub(place, channel)("u1"))
+        await client.ok("publish", channel=channel, data=1)
+
+
+async def test_rpc_send_and_ping(place: Place) -> None:
+    """RPC answers in JSON or with its refusal's code; send has no answer; ping is not offered."""
+    async with connected(place, place.token("u1")) as client:
+        assert await client.ok("rpc", method="echo", data={"a": [1, "é"]}) == {
+            "data": {"a": [1, "é"]}
+        }
+        assert await client.ok("rpc", method="whoami") == {"data": {"user": "u1"}}
+        reply = await client.ask("rpc", method="refuse")
+        assert reply["error"] == {"code": 1001, "message": "Nothing is left"}
+        reply = await client.ask("rpc", method="break")
+        assert reply["error"] == {
+            "code": 100, "message": "internal server error", "temporary": True,
+        }  # fmt: skip
+        assert await client.error("rpc", method="unheard.of") == 108
+        assert await client.error("rpc") == 107
+        await client.ws.send('{"send":{"data":{"x":1}}}')
+        assert await client.error("ping") == 108
+        await client.ws.send('{"id":77}')  # a command without a request
+        reply = await client.until(lambda: client.replies.get(77))
+        assert reply["error"]["code"] == 107
+
+
+async def test_too_many_commands_are_refused_and_then_closed(open_place: Place) -> None:
+    """A full queue answers 111; who goes on without listening is closed."""
+    async with connected(open_place) as client:
+        lines = [client.line("rpc", {"method": "echo"})[1] for _ in range(300)]
+        await client.ws.send("\n".join(lines))
+        await client.until(lambda: len(client.replies) >= 301)
+        refused = [r for r in client.replies.values() if r.get("error", {}).get("code") == 111]
+        assert len(refused) == 300 - 256
+        assert all(reply["error"]["temporary"] for reply in refused)
+        await client.ok("rpc", method="echo")  # and everything is well again
+        lines = [client.line("rpc", {"method": "echo"})[1] for _ in range(600)]
+        await client.ws.send("\n".join(lines))
+        assert await client.until_closed() == (3501, "bad request")
+
+
+async def test_rooms_channels_follow_the_table(place: Place, unique: str) -> None:
+    """Viewers see room, chat and danmaku; the console is for staff; unknown rooms are unknown."""
+    await place.rooms.create(unique, "A room", [], actor="admin")
+    viewer, staff = (
+        place.token("u1", name="Ann"),
+        place.token("s", role="moderator", rooms=(unique,)),
+    )
+    async with connected(place, viewer) as client, connected(place, staff) as moderator:
+        assert (await client.ok("subscribe", channel=f"room:{unique}"))["recoverable"]
+        assert (await client.ok("subscribe", channel=f"chat:{unique}"))["recoverable"]
+        assert await client.ok("subscribe", channel=f"danmaku:{unique}") == {}
+        assert await client.error("subscribe", channel=f"console:{unique}") == 103
+        assert await client.error("subscribe", channel="room:nowhere") == 102
+        await moderator.ok("subscribe", channel=f"console:{unique}")
+        assert await client.error("publish", channel=f"room:{unique}", data={}) == 103
+        assert await client.error("presence", channel=f"room:{unique}") == 103
+        assert await client.error("history", channel=f"danmaku:{unique}", limit=1) == 108
+        await client.ok("publish", channel=f"chat:{unique}", data={"text": "hi"})
+        await client.ok("publish", channel=f"danmaku:{unique}", data={"text": "wow"})
+        assert await client.error("publish", channel=f"chat:{unique}", data={"text": ""}) == 1009
+        [line] = await client.until(lambda: client.pubs(f"chat:{unique}"))
+        assert (line["text"], line["user"]["id"], line["user"]["badges"]) == ("hi", "u1", [])
+        await client.until(lambda: client.pubs(f"danmaku:{unique}"))
+        history = await client.ok("history", channel=f"chat:{unique}", limit=-1)
+        assert [item["data"]["text"] for item in history["publications"]] == ["hi"]
+        await eventually(lambda: _online(client, unique))
+
+
+async def test_nobody_speaks_without_a_name(open_place: Place, unique: str) -> None:
+    """Insecure mode opens operators' channels, not the chat of a room."""
+    await open_place.rooms.create(unique, "A room", [], actor="admin")
+    async with connected(open_place) as client:
+        await client.ok("subscribe", channel=f"chat:{unique}")
+        assert await client.error("publish", channel=f"chat:{unique}", data={"text": "x"}) == 101
+
+
+def _of(client: Client, channel: str, kind: str) -> list[dict[str, Any]]:
+    return [push for push in client.pushes if push.get("channel") == channel and kind in push]
+
+
+async def _online(client: Client, room: str) -> bool:
+    stats = await client.ok("presence_stats", channel=f"room:{room}")
+    return bool(stats["num_clients"] == 1)
+
+
+async def _nobody(place: Place, channel: str) -> bool:
+    return not await place.bus.presence(channel)
+
+
+def _sub(place: Place, channel: str) -> Callable[..., str]:
+    """A maker of subscription tokens, signed as a shop's back end would."""
+
+    def make(user: str, ttl: int | None = None) -> str:
+        claims = {"sub": user, "channel": channel}
+        if ttl is not None:
+            claims["exp"] = place.gateway.now() // 1000 + ttl
+        return jwt.encode(claims, SECRET, "HS256")
+
+    return make
