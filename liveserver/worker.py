@@ -55,7 +55,7 @@ async def _serve(settings: WorkerSettings, app: App | None) -> int:
     if settings.death_fd is not None:
         _watch_supervisor(settings, loop, end)
     try:
-        await (app or _app_of(settings))(settings, _ready_signal(settings), _beat_signal(settings))
+        await (app or _server())(settings, _ready_signal(settings), _beat_signal(settings))
     except asyncio.CancelledError:
         if not ended_by:
             raise
@@ -68,22 +68,10 @@ async def _serve(settings: WorkerSettings, app: App | None) -> int:
     return 1
 
 
-def _app_of(settings: WorkerSettings) -> App:
-    """Imported here, so that a process loads only what it runs."""
-    if "crowd" in settings.roles:
-        return _crowd
-    from liveserver.app import run_worker
+def _server() -> App:
+    from liveserver.app import run_worker  # only a serving process loads the server
 
     return run_worker
-
-
-async def _crowd(
-    settings: WorkerSettings, ready: Callable[[], None], beat: Callable[[], None]
-) -> None:
-    from liveserver import crowd, demo
-
-    ready()
-    await crowd.gather(settings.public_url, demo.ROOM, settings.crowd, settings.crowd_buys)
 
 
 def _ready_signal(settings: WorkerSettings) -> Callable[[], None]:
