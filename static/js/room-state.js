@@ -111,17 +111,17 @@ export function phase(sale, now) {
 export const FINISHED_SHOWN_MS = 120_000;
 
 /**
- * The sales worth showing, most urgent first: open by end, then upcoming by start, then those that
- * are over, newest first.
+ * The sales worth showing, most urgent first: open by end, then upcoming by start, then sold out,
+ * newest first. Those that are over show only while there is nothing else.
  *
  * @param {RoomState} state @param {number} now server ms @returns {FlashSale[]}
  */
 export function salesOnStage(state, now) {
   const rank = { open: 0, upcoming: 1, sold_out: 2, ended: 3, cancelled: 3 };
-  const shown = state.flash_sales.filter((sale) => {
-    const at = phase(sale, now);
-    return rank[at] < 3 || now - Date.parse(sale.ends_at) < FINISHED_SHOWN_MS;
-  });
+  const isOver = (/** @type {FlashSale} */ sale) => rank[phase(sale, now)] === 3;
+  const running = state.flash_sales.filter((sale) => !isOver(sale));
+  const over = state.flash_sales.filter((sale) => now - Date.parse(sale.ends_at) < FINISHED_SHOWN_MS);
+  const shown = running.length ? running : over.slice(-1);
   return shown.sort((a, b) => {
     const [one, two] = [rank[phase(a, now)], rank[phase(b, now)]];
     if (one !== two) return one - two;

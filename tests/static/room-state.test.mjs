@@ -43,16 +43,18 @@ test("the server's word ends a sale before its clock does", () => {
   assert.equal(phase(sale({ state: "sold_out", units_left: 0 }), at("10:01:00")), "sold_out");
 });
 
-test("the stage shows what can be bought first, and finished sales only for a while", () => {
+test("the stage shows what can be bought first, and finished sales only for a while and alone", () => {
   const sales = [
     sale({ id: "late", starts_at: "2026-01-01T10:03:00.000Z", ends_at: "2026-01-01T10:09:00.000Z" }),
     sale({ id: "gone", units_left: 0 }),
     sale({ id: "open" }),
-    sale({ id: "over", ends_at: "2026-01-01T10:00:30.000Z" }),
+    sale({ id: "over", state: "cancelled" }),
   ];
   const shown = (now) => salesOnStage({ ...emptyRoom(), flash_sales: sales }, now).map((one) => one.id);
-  assert.deepEqual(shown(at("10:01:00")), ["open", "late", "gone", "over"]);
-  assert.deepEqual(shown(at("10:00:30") + FINISHED_SHOWN_MS + 1), ["open", "late", "gone"]);
+  assert.deepEqual(shown(at("10:01:00")), ["open", "late", "gone"]);
+  const over = (now) => salesOnStage({ ...emptyRoom(), flash_sales: [sale()] }, now).map((one) => one.id);
+  assert.deepEqual(over(at("10:05:30")), ["fs_1"]);
+  assert.deepEqual(over(at("10:05:00") + FINISHED_SHOWN_MS), []);
 });
 
 test("a snapshot of an older server leaves new parts empty", () => {

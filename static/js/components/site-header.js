@@ -12,13 +12,13 @@ import { isAccount, me, signInAddress, signOut } from "../session.js";
 import { toast } from "./sheet.js";
 import { explain } from "../api.js";
 
-/** Switches to the other language. */
-export function languageButton() {
+/** Switches to the other language. @param {boolean} [short] two letters, where there is little room */
+export function languageButton(short = false) {
   const other = locale() === "en" ? "zh-CN" : "en";
   return h(
     "button",
     { type: "button", class: "link-button", testid: "language", lang: other, on: { click: () => change(other) } },
-    other === "en" ? "English" : "中文",
+    other === "zh-CN" ? "中文" : short ? "EN" : "English",
   );
 }
 

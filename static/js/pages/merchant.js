@@ -61,7 +61,7 @@ function makeForm(testid, fields, button, send) {
       fill(problem, explain(error));
     });
   };
-  return h("form", { class: "stack", testid, on: { submit } }, ...fields, problem, button);
+  return h("form", { class: "stack", testid, on: { submit } }, ...fields, problem, h("div", { class: "actions" }, button));
 }
 
 /* products */
@@ -237,11 +237,11 @@ async function openGrants(product) {
 
 class Orders {
   constructor() {
-    this.body = h("tbody");
+    this.body = h("tbody", { role: "rowgroup" });
     this.note = h("div");
     this.more = h("button", { type: "button", class: "button block", hidden: true, testid: "orders-more" }, t("common.more"));
     const heads = [t("merchant.when"), t("merchant.what"), t("merchant.buyer"), t("merchant.amount"), t("merchant.state")];
-    this.table = h("table", { class: "table", testid: "merchant-orders" }, h("caption", { class: "sr" }, t("merchant.orders")), h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col" }, text)))), this.body);
+    this.table = h("table", { class: "table", role: "table", testid: "merchant-orders" }, h("caption", { class: "sr" }, t("merchant.orders")), h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map((text) => h("th", { scope: "col", role: "columnheader" }, text)))), this.body);
     this.element = h("section", { class: "stack" }, h("h2", null, t("merchant.orders")), this.note, h("div", { class: "table-holder card", tabIndex: 0, role: "region", "aria-label": t("merchant.orders") }, this.table), this.more);
     /** Orders known, by id. @type {Map<string, Order>} */
     this.known = new Map();
@@ -269,7 +269,7 @@ class Orders {
     this.more.hidden = !this.cursor;
     this.table.hidden = !sorted.length;
     fill(this.note, sorted.length ? h("p", { class: "soft", testid: "orders-live" }, t("merchant.orders_live")) : empty(t("merchant.no_orders"), t("merchant.no_orders_text")));
-    keyed(this.body, sorted, (order) => order.id, () => h("tr", { testid: "merchant-order" }));
+    keyed(this.body, sorted, (order) => order.id, () => h("tr", { role: "row", testid: "merchant-order" }));
     sorted.forEach((order, at) => this.fillRow(/** @type {HTMLElement} */ (this.body.children[at]), order));
   }
 
@@ -280,11 +280,11 @@ class Orders {
     const [words, kind] = orderState(order.state);
     fill(
       row,
-      h("td", { class: "digits" }, dateTime(order.created_at)),
-      h("td", null, order.lines.map((line) => h("span", { class: "block-line" }, `${line.title} × ${line.quantity}`))),
-      h("td", null, h("bdi", null, order.buyer.name || order.buyer.id)),
-      h("td", { class: "digits" }, money(order.amount_cents, order.currency)),
-      h("td", null, chip(words, kind, "merchant-order-state")),
+      h("td", { role: "cell", class: "digits" }, dateTime(order.created_at)),
+      h("td", { role: "cell" }, order.lines.map((line) => h("span", { class: "block-line" }, `${line.title} × ${line.quantity}`))),
+      h("td", { role: "cell" }, h("bdi", null, order.buyer.name || order.buyer.id)),
+      h("td", { role: "cell", class: "digits" }, money(order.amount_cents, order.currency)),
+      h("td", { role: "cell" }, chip(words, kind, "merchant-order-state")),
     );
   }
 }
@@ -294,7 +294,7 @@ class Orders {
 class WebhookDesk {
   constructor() {
     this.endpoints = h("ul", { class: "row-list" });
-    this.deliveries = h("tbody");
+    this.deliveries = h("tbody", { role: "rowgroup" });
     this.secret = h("div", { role: "status" });
     const url = h("input", { type: "url", required: true, maxLength: 2000, placeholder: "https://", testid: "endpoint-url" });
     const save = h("button", { type: "submit", class: "button primary", testid: "endpoint-save" }, t("webhook.add"));
@@ -314,7 +314,7 @@ class WebhookDesk {
       this.secret,
       this.endpoints,
       h("h3", null, t("webhook.deliveries")),
-      h("div", { class: "table-holder card", tabIndex: 0, role: "region", "aria-label": t("webhook.deliveries") }, h("table", { class: "table", testid: "deliveries" }, h("caption", { class: "sr" }, t("webhook.deliveries")), h("thead", null, h("tr", null, heads.map((text) => h("th", { scope: "col" }, text)))), this.deliveries)),
+      h("div", { class: "table-holder card", tabIndex: 0, role: "region", "aria-label": t("webhook.deliveries") }, h("table", { class: "table", role: "table", testid: "deliveries" }, h("caption", { class: "sr" }, t("webhook.deliveries")), h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads.map((text) => h("th", { scope: "col", role: "columnheader" }, text)))), this.deliveries)),
     );
   }
 
@@ -379,8 +379,8 @@ class WebhookDesk {
 
   /** @param {Delivery[]} items */
   drawDeliveries(items) {
-    keyed(this.deliveries, items, (delivery) => delivery.id, () => h("tr", { testid: "delivery-row" }));
-    if (!items.length) fill(this.deliveries, h("tr", null, h("td", { colSpan: 5, class: "soft" }, t("webhook.no_deliveries"))));
+    keyed(this.deliveries, items, (delivery) => delivery.id, () => h("tr", { role: "row", testid: "delivery-row" }));
+    if (!items.length) fill(this.deliveries, h("tr", null, h("td", { role: "cell", colSpan: 5, class: "soft" }, t("webhook.no_deliveries"))));
     items.forEach((delivery, at) => {
       const row = /** @type {HTMLElement} */ (this.deliveries.children[at]);
       const mark = JSON.stringify(delivery);
@@ -390,11 +390,11 @@ class WebhookDesk {
       const answer = [delivery.last_status ? `HTTP ${delivery.last_status}` : "", delivery.last_error || ""].filter(Boolean).join(" · ") || "–";
       fill(
         row,
-        h("td", { class: "digits" }, dateTime(delivery.created_at)),
-        h("td", null, h("code", null, delivery.type)),
-        h("td", null, chip(words, kind), " ", h("span", { class: "soft small" }, t("webhook.attempts", { n: delivery.attempts }))),
-        h("td", { class: "break" }, answer),
-        h("td", null, this.action(t("webhook.redeliver"), "delivery-redeliver", () => post(path`/v1/webhook-deliveries/${delivery.id}/redeliver`), t("webhook.queued"))),
+        h("td", { role: "cell", class: "digits" }, dateTime(delivery.created_at)),
+        h("td", { role: "cell" }, h("code", null, delivery.type)),
+        h("td", { role: "cell" }, chip(words, kind), " ", h("span", { class: "soft small" }, t("webhook.attempts", { n: delivery.attempts }))),
+        h("td", { role: "cell", class: "break" }, answer),
+        h("td", { role: "cell" }, this.action(t("webhook.redeliver"), "delivery-redeliver", () => post(path`/v1/webhook-deliveries/${delivery.id}/redeliver`), t("webhook.queued"))),
       );
     });
   }

@@ -23,7 +23,7 @@ import { count } from "../format.js";
 import { fill, h, icon, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { list as listOrders, resume } from "../orders-api.js";
-import { app, begin, entitle } from "../page.js";
+import { app, begin, entitle, frame } from "../page.js";
 import { pinnedProduct, salesOnStage } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
 import { ensure, isAccount, me, signInAddress } from "../session.js";
@@ -108,7 +108,7 @@ class RoomPage {
         { class: "top-row" },
         h("a", { href: "/", class: "icon-button glass", "aria-label": t("room.back"), testid: "nav-lobby" }, icon("back")),
         h("div", { class: "host glass" }, h("div", { class: "host-words" }, this.title, h("p", { class: "host-line" }, this.stateChip, this.online))),
-        h("div", { class: "top-ways" }, languageButton(), h("a", { href: "/orders", class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
+        h("div", { class: "top-ways" }, languageButton(true), h("a", { href: "/orders", class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
       ),
       this.connection,
       this.notice,
@@ -179,6 +179,7 @@ class RoomPage {
     entitle(room.title);
     if (this.title.textContent !== room.title) this.title.textContent = room.title;
     this.view.dataset.state = room.state;
+    this.view.dataset.video = state.video ? "on" : "off";
     this.stateChip.textContent = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
     this.stateChip.className = `live-chip ${room.state}`;
     this.online.textContent = t("room.online", { n: count(state.stats.online) });
@@ -213,8 +214,8 @@ class RoomPage {
       h(
         "button",
         { type: "button", class: "pinned-card", testid: "pinned-card", "data-product": product.id, on: { click: () => openProductSheet(product) } },
-        h("span", { class: "pinned-picture" }, picture(product, "fill"), h("span", { class: "number digits" }, String(product.number))),
-        h("span", { class: "pinned-words" }, chip(t("shelf.explained"), "hot"), h("span", { class: "pinned-title" }, product.title), priceBlock(product, "pinned-price")),
+        h("span", { class: "pinned-picture" }, picture(product, "fill")),
+        h("span", { class: "pinned-words" }, chip(t("shelf.explained_number", { number: product.number }), "hot"), h("span", { class: "pinned-title" }, product.title), priceBlock(product, "pinned-price")),
       ),
     );
   }
@@ -318,10 +319,8 @@ class RoomPage {
       ? h("a", { href: "/", class: "button primary" }, t("room.to_lobby"))
       : h("button", { type: "button", class: "button primary", on: { click: () => location.reload() } }, t("common.retry"));
     const signIn = problem.name === "unauthorized" && !isAccount() ? h("a", { href: signInAddress() }, t("common.sign_in")) : null;
-    fill(
-      app(),
-      h("main", { class: "column centre", testid: missing ? "not-found" : "failure", id: "main" }, h("h1", null, missing ? t("room.missing") : t("common.failed_title")), empty(missing ? t("room.missing_text") : problem.words, "", way), signIn),
-    );
+    const main = frame({ title: missing ? t("room.missing") : t("common.failed_title") }, empty(missing ? t("room.missing_text") : problem.words, "", way), signIn);
+    main.dataset.testid = missing ? "not-found" : "failure";
   }
 }
 
