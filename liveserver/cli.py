@@ -254,9 +254,10 @@ def make_token(parsed: argparse.Namespace, config: Config) -> int:
 
 def audit_stock(parsed: argparse.Namespace, config: Config) -> int:
     """Print exactly the differences; 1 if there are any."""
-    from orders.audit_sql import audit
+    from sqlalchemy.engine import make_url
 
     from liveserver.db import make_engine
+    from orders.audit_sql import audit
 
     async def work() -> list[str]:
         engine = make_engine(config.data_database_url, read_only=True)
@@ -265,6 +266,9 @@ def audit_stock(parsed: argparse.Namespace, config: Config) -> int:
         finally:
             await engine.dispose()
 
+    path = make_url(config.data_database_url).database or ""
+    if config.data_database_url.startswith("sqlite") and not Path(path).exists():
+        raise CommandError(f"there is no database at {path}")
     differences = _run_on_database(config, work(), upgrade=False)
     for difference in differences:
         print(difference)

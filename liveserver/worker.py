@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 #: seconds between the supervisor's death and the hard end of this process (architecture: 2 s)
 ORPHAN_GRACE = 1.5
+DEMO_ROOM = "demo"
 READY = b"R"
 BEAT = b"B"
 
@@ -55,7 +56,7 @@ async def _serve(settings: WorkerSettings, app: App | None) -> int:
     if settings.death_fd is not None:
         _watch_supervisor(settings, loop, end)
     try:
-        await (app or _server())(settings, _ready_signal(settings), _beat_signal(settings))
+        await (app or _app_of(settings))(settings, _ready_signal(settings), _beat_signal(settings))
     except asyncio.CancelledError:
         if not ended_by:
             raise
@@ -68,10 +69,23 @@ async def _serve(settings: WorkerSettings, app: App | None) -> int:
     return 1
 
 
-def _server() -> App:
-    from liveserver.app import run_worker  # only a serving process loads the server
+def _app_of(settings: WorkerSettings) -> App:
+    """Imported here, so that a process loads only what it runs."""
+    if "crowd" in settings.roles:
+        return _crowd
+    from liveserver.app import run_worker
 
     return run_worker
+
+
+async def _crowd(
+    settings: WorkerSettings, ready: Callable[[], None], beat: Callable[[], None]
+) -> None:
+    """Synthetic viewers: strangers at the door, with the server's parts out of reach."""
+    from liveserver import crowd
+
+    ready()
+    await crowd.gather(settings.public_url, DEMO_ROOM, settings.crowd, settings.crowd_buys)
 
 
 def _ready_signal(settings: WorkerSettings) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,6 +122,30 @@ def test_the_database_can_be_upgraded_alone(run: Run, tmp_path: Path) -> None:
     assert run("db", "upgrade").returncode == 0
     assert run("db", "upgrade").returncode == 0
     assert (tmp_path / "data" / "liveserver.db").exists()
+
+
+def test_the_audit_prints_exactly_the_difference_and_ends_with_one(
+    run: Run, tmp_path: Path
+) -> None:
+    """A row that somebody edited by hand; a clean database prints nothing; none is told."""
+    missing = run("stock", "audit")
+    assert missing.returncode == 1
+    assert "there is no database at" in missing.stderr
+    assert run("db", "upgrade").returncode == 0
+    clean = run("stock", "audit")
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "")
+    connection = sqlite3.connect(tmp_path / "data" / "liveserver.db")
+    connection.execute(
+        "INSERT INTO product (id, merchant, sku, title, description, terms, seller_name,"
+        " price_cents, currency, created_at) VALUES ('p', 'm', 's', 't', '', '', 'x', 1, 'CNY', 0)"
+    )
+    connection.execute("INSERT INTO product_stock VALUES ('p', 5, 2)")
+    connection.execute("INSERT INTO stock_change VALUES (1, 'p', 5, 'created', 'm', 0)")
+    connection.commit()
+    connection.close()
+    edited = run("stock", "audit")
+    assert edited.returncode == 1
+    assert edited.stdout == "product_stock.committed p: stored 2, counted 0\n"
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
