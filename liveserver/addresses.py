@@ -6,11 +6,11 @@ read from the right, past the trusted proxies, and the first address that is not
 client; whatever stands further left was written by the client itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
-Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+Headers = Mapping[str, str] | Sequence[tuple[str, str]]
 
 HOPS_MAX = 32  # addresses read from forwarding headers; nobody has that many proxies
 

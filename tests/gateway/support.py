@@ -47,11 +47,18 @@ class Place:
     """One worker: bus, hub, gateway and listener on an ephemeral port."""
 
     def __init__(
-        self, bus: RedisBus, gateway: Gateway, rooms: RoomService, port: int, tls: bool
+        self,
+        bus: RedisBus,
+        gateway: Gateway,
+        rooms: RoomService,
+        methods: "Methods",
+        port: int,
+        tls: bool,
     ) -> None:
         self.bus = bus
         self.gateway = gateway
         self.rooms = rooms
+        self.methods = methods
         self.port = port
         self.scheme = "wss" if tls else "ws"
 
@@ -93,7 +100,11 @@ class EmptyShop:
 class Methods:
     """RPC methods that need no shop."""
 
-    methods = frozenset({"echo", "whoami", "refuse", "break"})
+    methods = frozenset({"echo", "whoami", "refuse", "break", "wait"})
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
         if method == "echo":
@@ -102,6 +113,10 @@ class Methods:
             return json.dumps({"user": identity.user if identity else None}, indent=1).encode()
         if method == "refuse":
             raise Refused("sold-out", "Nothing is left")
+        if method == "wait":
+            self.called.set()
+            await self.go_on.wait()
+            return b'"waited"'
         raise RuntimeError("a fault in a method")
 
 
@@ -115,7 +130,7 @@ async def serving(
     redis_url: str,
     node: str,
     make_rooms: Callable[[RedisBus], RoomService],
-    rpc: Any,
+    rpc: "Methods",
     *,
     tls: ssl.SSLContext | None = None,
     **options: Any,
@@ -132,7 +147,7 @@ async def serving(
     running = asyncio.gather(gateway.run(), rooms.run())
     await listener.start(sock, tls)
     try:
-        yield Place(bus, gateway, rooms, port, tls is not None)
+        yield Place(bus, gateway, rooms, rpc, port, tls is not None)
     finally:
         await listener.stop()
         await gateway.drain(2.0)
@@ -263,3 +278,35 @@ async def eventually(true: Callable[[], Awaitable[Any]]) -> Any:
         while not (value := await true()):  # noqa: ASYNC110 - it is asked over a socket
             await asyncio.sleep(0.01)
     return value
+
+
+class HeadReader(asyncio.StreamReader):
+    """A stream that remembers the head of the answer it began with."""
+
+    headers: dict[str, str]
+
+
+async def raw_upgrade(place: Place, *headers: str) -> tuple[HeadReader, asyncio.StreamWriter, int]:
+    """Ask for an upgrade by hand; the stream, and the status of the answer."""
+    loop = asyncio.get_running_loop()
+    reader = HeadReader()
+    transport, protocol = await loop.create_connection(
+        lambda: asyncio.StreamReaderProtocol(reader), "127.0.0.1", place.port
+    )
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    lines = [
+        "GET /connection/websocket HTTP/1.1",
+        f"Host: 127.0.0.1:{place.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+        *headers,
+    ]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    async with asyncio.timeout(PATIENCE):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    reader.headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
+    }
+    return reader, writer, int(head[0].split()[1])

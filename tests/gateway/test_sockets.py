@@ -1,0 +1,325 @@
+"""What a client may do to the socket itself: frames, closes, silence; each with its own answer."""
+
+import asyncio
+import json
+import os
+import random
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from liveserver.addresses import parse_networks
+from tests.gateway.conftest import Serve
+from tests.gateway.support import PATIENCE, Place, connected, dialled, raw_upgrade
+
+METHODS = [
+    "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "rpc", "send",
+    "refresh", "sub_refresh", "ping", "connect", "nonsense",
+]  # fmt: skip
+FIELDS = [
+    "channel", "token", "data", "limit", "since", "reverse", "recover", "offset", "epoch", "method",
+    "flag",
+]  # fmt: skip
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+def masked(opcode: int, payload: bytes, *, fin: bool = True, size: int | None = None) -> bytes:
+    """One frame as a client sends it; `size` lies about the length."""
+    length = len(payload) if size is None else size
+    head = bytes([opcode | (0x80 if fin else 0)])
+    if length < 126:
+        head += bytes([0x80 | length])
+    elif length < 65536:
+        head += b"\xfe" + struct.pack("!H", length)
+    else:
+        head += b"\xff" + struct.pack("!Q", length)
+    mask = os.urandom(4)
+    return head + mask + bytes(byte ^ mask[n % 4] for n, byte in enumerate(payload))
+
+
+class Raw:
+    """A socket after the upgrade, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def frame(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(PATIENCE):
+            first, second = await self.reader.readexactly(2)
+            size = second & 127
+            if size == 126:
+                [size] = struct.unpack("!H", await self.reader.readexactly(2))
+            elif size == 127:
+                [size] = struct.unpack("!Q", await self.reader.readexactly(8))
+            return first & 15, await self.reader.readexactly(size)
+
+    async def closed_with(self) -> int:
+        """The code of the close frame; everything before it is skipped."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                assert len(payload) > 2, "a close without a reason is taken as temporary"
+                code: int = struct.unpack("!H", payload[:2])[0]
+                return code
+
+    async def gone(self) -> None:
+        """Wait for the end of the stream."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.reader.read(65536):
+                pass
+
+
+@asynccontextmanager
+async def upgraded(place: Place, *headers: str) -> AsyncIterator[Raw]:
+    reader, writer, status = await raw_upgrade(place, *headers)
+    assert status == 101
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.close()
+
+
+async def healthy(place: Place) -> None:
+    """The worker still serves others."""
+    async with connected(place, place.token("u")) as client:
+        await client.ok("rpc", method="echo", data=1)
+
+
+BROKEN = {
+    "too long": (masked(TEXT, b"x" * 65_537), 1009),
+    "too long in its head alone": (masked(TEXT, b"", size=2**40), 1009),
+    "too long in parts": (
+        masked(TEXT, b"x" * 40_000, fin=False) + masked(0, b"x" * 40_000), 1009,
+    ),
+    "not UTF-8": (masked(TEXT, b'{"id":1,"rpc":"\xff"}'), 1007),
+    "half a character": (masked(TEXT, "é".encode()[:1]), 1007),
+    "binary": (masked(BINARY, b"{}"), 1003),
+    "not masked": (b"\x81\x02{}", 1002),
+    "reserved bits": (b"\xf1" + masked(TEXT, b"{}")[1:], 1002),
+    "unknown opcode": (masked(3, b"{}"), 1002),
+    "a continuation of nothing": (masked(0, b"{}"), 1002),
+    "a ping in parts": (masked(PING, b"", fin=False), 1002),
+    "not JSON": (masked(TEXT, b"hello"), 3501),
+    "no command": (masked(TEXT, b""), 3501),
+    "an array": (masked(TEXT, b"[]"), 3501),
+    "a pong that nobody asked for": (masked(TEXT, b"{}"), 3501),
+    "nested without end": (masked(TEXT, b'{"id":1,"connect":{"data":' + b"[" * 60_000), 3501),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_what_breaks_the_rules_is_closed_with_its_code(place: Place, what: str) -> None:
+    """Every violation has its close code and a reason, and harms nobody else."""
+    data, code = BROKEN[what]
+    async with upgraded(place) as raw:
+        raw.writer.write(data)
+        assert await raw.closed_with() == code
+        raw.writer.write(masked(CLOSE, struct.pack("!H", 1000)))
+        await raw.gone()
+    await healthy(place)
+
+
+async def test_an_oversized_frame_still_learns_why(place: Place) -> None:
+    """The close frame arrives although the client goes on sending megabytes."""
+    async with upgraded(place) as raw:
+        raw.writer.write(masked(TEXT, b"x" * 3_000_000))
+        assert await raw.closed_with() == 1009
+
+
+async def test_close_and_ping_frames_are_answered_at_once(place: Place) -> None:
+    """Native pings get their pong, a close its echo and the end of the stream."""
+    async with upgraded(place) as raw:
+        raw.writer.write(masked(PING, b"abc"))
+        assert await raw.frame() == (PONG, b"abc")
+        raw.writer.write(masked(CLOSE, struct.pack("!H", 1000) + b"bye"))
+        assert await raw.frame() == (CLOSE, struct.pack("!H", 1000) + b"bye")
+        await raw.gone()
+
+
+async def test_a_message_in_many_parts_is_one_message(place: Place) -> None:
+    """Fragments, empty ones and pings in between."""
+    line = b'{"id":1,"connect":{"token":"%s"}}' % place.token("u").encode()
+    async with upgraded(place) as raw:
+        raw.writer.write(masked(TEXT, line[:7], fin=False) + masked(0, b"", fin=False))
+        raw.writer.write(masked(PING, b"!") + masked(0, line[7:20], fin=False))
+        raw.writer.write(masked(0, line[20:]))
+        assert await raw.frame() == (PONG, b"!")
+        opcode, payload = await raw.frame()
+        assert (opcode, b'"connect"' in payload) == (TEXT, True)
+
+
+async def test_bytes_that_arrive_one_by_one_are_understood(place: Place) -> None:
+    """The handshake and a frame, split at every byte."""
+    async with upgraded(place) as raw:
+        for byte in masked(TEXT, b'{"id":1,"connect":{}}'):
+            raw.writer.write(bytes([byte]))
+            await raw.writer.drain()
+        assert b'"code":101' in (await raw.frame())[1]
+
+
+async def test_the_empty_subprotocol_header_is_taken_as_none(place: Place) -> None:
+    """One SDK sends it; so it is not answered with one either."""
+    for header, answer in (
+        ("Sec-WebSocket-Protocol: ", None),
+        ("Sec-WebSocket-Protocol: centrifuge-json", "centrifuge-json"),
+        ("Sec-WebSocket-Protocol: centrifuge-json, other", "centrifuge-json"),
+        ("Sec-WebSocket-Protocol: other", None),
+    ):
+        async with upgraded(place, header) as raw:
+            assert raw.reader.headers.get("sec-websocket-protocol") == answer  # type: ignore[attr-defined]
+            raw.writer.write(masked(TEXT, b'{"id":1,"connect":{}}'))
+            assert b'"code":101' in (await raw.frame())[1]
+    _, writer, status = await raw_upgrade(place, "Sec-WebSocket-Protocol: centrifuge-protobuf")
+    writer.close()
+    assert status == 400
+
+
+async def test_foreign_pages_may_not_connect(serve: Serve) -> None:
+    """403 for a foreign Origin; own, listed and missing ones are let in."""
+    async with serve(
+        allowed_origins=("https://shop.example",), public_url="https://live.example/"
+    ) as place:
+        for origin in (
+            None, place.origin, "https://shop.example", "https://SHOP.example:443",
+            "https://live.example",
+        ):  # fmt: skip
+            async with dialled(place, origin=origin):
+                pass
+        for origin in (
+            "https://evil.example", "null", "http://shop.example", place.origin + "0",
+            f"https://127.0.0.1:{place.port}", "http://[", "file://",
+        ):  # fmt: skip
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(place.url, origin=origin, proxy=None)
+            assert refused.value.response.status_code == 403
+
+
+async def test_the_origin_behind_a_proxy_counts_only_if_it_is_trusted(serve: Serve) -> None:
+    """A spoofed forwarding header must not turn a foreign page into our own."""
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "live.example"}
+    async with (
+        serve(trusted_proxies=parse_networks(["127.0.0.1"])) as place,
+        dialled(place, origin="https://live.example", additional_headers=forwarded),
+    ):
+        pass
+    async with serve() as place:
+        with pytest.raises(InvalidStatus):
+            await connect(
+                place.url, origin="https://live.example", additional_headers=forwarded, proxy=None
+            )
+
+
+async def test_not_an_upgrade_is_told_in_http(place: Place) -> None:
+    """A browser that opens the address reads a sentence, not a broken socket."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+    writer.write(b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    writer.close()
+
+
+async def test_who_does_not_connect_is_stale(serve: Serve) -> None:
+    """Close 3502 when no connect command comes in time."""
+    async with serve(connect_seconds=0.1, step_seconds=0.02) as place, dialled(place) as client:
+        assert await client.until_closed() == (3502, "stale")
+
+
+async def test_pings_are_answered_or_the_connection_ends(serve: Serve) -> None:
+    """Who answers stays; who does not is closed with 3012; a second pong is one too many."""
+    options = {"ping_seconds": 0.1, "pong_seconds": 0.2, "step_seconds": 0.02}
+    async with serve(**options) as place:
+        token = place.token("u")
+        async with connected(place, token) as client:
+            await client.until(lambda: client.pings >= 5)
+        async with connected(place, token) as client:
+            client.answer_pings = False
+            assert await client.until_closed() == (3012, "no pong")
+        async with connected(place, token) as client:
+            client.answer_pings = False
+            await client.until(lambda: client.pings)
+            await client.ws.send("{}\n{}")
+            assert await client.until_closed() == (3501, "bad request")
+
+
+async def test_first_pings_are_spread(place: Place) -> None:
+    """A crowd that comes together is not pinged together."""
+    random.seed(1)
+    async with connected(place, place.token("u")), connected(place, place.token("u")):
+        buckets = place.gateway.wheel._buckets
+        pings = [
+            step
+            for step, calls in buckets.items()
+            for call in calls
+            if getattr(call, "__name__", "") == "_ping"
+        ]
+        assert len(pings) == 2
+        assert all(12 <= step <= 30 for step in pings)
+
+
+async def test_a_drain_closes_everyone_with_3001(serve: Serve) -> None:
+    """What is being worked on is answered first; who does not react is cut off in time."""
+    async with (
+        serve() as place,
+        connected(place, place.token("u1")) as client,
+        upgraded(place) as silent,
+    ):
+        id, line = client.line("rpc", {"method": "wait"})
+        await client.ws.send(line)
+        await place.methods.called.wait()
+        draining = asyncio.create_task(place.gateway.drain(1.0))
+        assert await silent.closed_with() == 3001
+        place.methods.go_on.set()
+        assert await client.until_closed() == (3001, "shutdown")
+        assert client.replies[id]["rpc"] == {"data": "waited"}
+        await draining
+        assert not place.gateway.connections
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+async def test_no_bytes_and_no_commands_harm_the_worker(place: Place, data: st.DataObject) -> None:
+    """Random frames and random commands: an answer or a close, and others are served."""
+    names = st.sampled_from(["", "plain:a", "news:b", "room:x", "#u", "chat:", ":", "é" * 300])
+    values = st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+        max_leaves=6,
+    )
+    method = st.sampled_from(METHODS)
+    fields = st.dictionaries(st.sampled_from(FIELDS), names | values, max_size=5)
+    command = st.fixed_dictionaries({"id": st.integers(0, 5)}, optional={"x": values})
+    sent = data.draw(
+        st.lists(
+            st.one_of(
+                st.tuples(command, method, fields | values).map(_command),
+                st.binary(max_size=40).map(lambda body: masked(TEXT, body)),
+                st.binary(max_size=60),
+            ),
+            max_size=6,
+        )
+    )
+    async with upgraded(place) as raw:
+        token = place.token("u")
+        raw.writer.write(_command(({"id": 1}, "connect", {"token": token})))
+        for item in sent:
+            raw.writer.write(item)
+        raw.writer.write(masked(CLOSE, struct.pack("!H", 1000)))
+        raw.writer.write_eof()
+        await raw.gone()
+    await healthy(place)
+
+
+def _command(parts: tuple[dict[str, object], str, object]) -> bytes:
+    head, method, fields = parts
+    return masked(TEXT, json.dumps({**head, method: fields}).encode())
