@@ -126,7 +126,7 @@ class Writer:
 
     @property
     def renewed_ms(self) -> int:
-        """Our clock just before the last renewal of the lease that succeeded; 0 before the first."""
+        """Our clock just before the last successful renewal of the lease; 0 before the first."""
         return self._renewed_ms
 
     @property
