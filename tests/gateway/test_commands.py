@@ -142,7 +142,7 @@ async def test_publications_arrive_numbered_with_who_published(place: Place, cha
         connected(place, place.token("u1", name="Ann")) as ann,
         connected(place, place.token("u2")) as bob,
     ):
-        token = _sub(place, channel)
+        token = subscription_tokens(place, channel)
         for client, user in ((ann, "u1"), (bob, "u2")):
             reply = await client.ok("subscribe", channel=channel, token=token(user))
             assert reply["recoverable"] and reply["positioned"]
@@ -160,7 +160,7 @@ async def test_publications_arrive_numbered_with_who_published(place: Place, cha
 async def test_subscription_tokens(place: Place, channel: str) -> None:
     """None: 103. Broken: 103. Expired: 109. Of another user or channel: close 3500."""
     async with connected(place, place.token("u1")) as client:
-        sub = _sub(place, channel)
+        sub = subscription_tokens(place, channel)
         assert await client.error("subscribe", channel=channel) == 103
         assert await client.error("subscribe", channel=channel, token="x.y.z") == 103
         assert await client.error("subscribe", channel=channel, token=sub("u1", -5)) == 109
@@ -171,7 +171,7 @@ async def test_subscription_tokens(place: Place, channel: str) -> None:
         assert (await client.ok("sub_refresh", token=sub("u1"))) == {}  # the token names it
     for user, name in (("u2", channel), ("u1", channel + "x")):
         async with connected(place, place.token("u1")) as client:
-            wrong = _sub(place, name)(user)
+            wrong = subscription_tokens(place, name)(user)
             await client.ws.send(client.line("subscribe", {"channel": channel, "token": wrong})[1])
             assert await client.until_closed() == (3500, "invalid token")
 
@@ -184,7 +184,9 @@ async def test_a_subscription_ends_with_its_token(serve: Serve, channel: str) ->
         ) as place,
         connected(place, place.token("u1")) as client,
     ):
-        await client.ok("subscribe", channel=channel, token=_sub(place, channel)("u1", 2))
+        await client.ok(
+            "subscribe", channel=channel, token=subscription_tokens(place, channel)("u1", 2)
+        )
         [push] = await client.until(lambda: [p for p in client.pushes if "unsubscribe" in p])
         assert push == {
             "channel": channel,
@@ -250,7 +252,7 @@ async def test_history(open_place: Place, unique: str) -> None:
 
 async def test_presence_joins_and_leaves(place: Place, channel: str) -> None:
     """Everybody is there from the subscribe reply on, is announced, and leaves with its socket."""
-    sub = _sub(place, channel)
+    sub = subscription_tokens(place, channel)
     async with connected(place, place.token("u1")) as first:
         await first.ok("subscribe", channel=channel, token=sub("u1"))
         [own] = await first.until(lambda: _of(first, channel, "join"))  # its own, too
@@ -282,7 +284,9 @@ async def test_publishing_needs_the_right(place: Place, channel: str) -> None:
         assert await client.error("publish", channel="plain:x") == 107
         await client.ok("publish", channel="plain:x", data=1)
         assert await client.error("publish", channel="nowhere:x", data=1) == 102
-        await client.ok("subscribe", channel=channel, token=_sub(place, channel)("u1"))
+        await client.ok(
+            "subscribe", channel=channel, token=subscription_tokens(place, channel)("u1")
+        )
         await client.ok("publish", channel=channel, data=1)
 
 
@@ -372,7 +376,7 @@ async def _nobody(place: Place, channel: str) -> bool:
     return not await place.bus.presence(channel)
 
 
-def _sub(place: Place, channel: str) -> Callable[..., str]:
+def subscription_tokens(place: Place, channel: str) -> Callable[..., str]:
     """A maker of subscription tokens, signed as a shop's back end would."""
 
     def make(user: str, ttl: int | None = None) -> str:

@@ -1,0 +1,101 @@
+// The unmodified JavaScript SDK, driven step by step. Arguments: URL, token, names as JSON.
+// Where the server has to do something it prints {"do": …} and waits for a line on stdin.
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
+import { Centrifuge } from 'centrifuge';
+
+const [url, token, names] = [process.argv[2], process.argv[3], JSON.parse(process.argv[4])];
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const ask = async (what) => {
+  console.log(JSON.stringify({ do: what }));
+  return JSON.parse((await lines.next()).value);
+};
+const once = (emitter, event, wanted = () => true) =>
+  new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`no ${event}`)), 10_000);
+    const listener = (context) => {
+      if (!wanted(context)) return;
+      clearTimeout(late);
+      emitter.off(event, listener);
+      resolve(context);
+    };
+    emitter.on(event, listener);
+  });
+const options = { minReconnectDelay: 50, maxReconnectDelay: 200, name: 'test' };
+
+// connect without a token: refused for good
+const nobody = new Centrifuge(url, options);
+const refused = once(nobody, 'disconnected');
+nobody.connect();
+assert.equal((await refused).code, 101);
+
+// with a token: the personal channel is subscribed by the server
+const client = new Centrifuge(url, { ...options, token });
+const connected = once(client, 'connected');
+const personal = once(client, 'subscribed', (context) => context.channel === names.personal);
+client.connect();
+const hello = await connected;
+assert.ok(hello.client && hello.transport === 'websocket');
+assert.equal((await personal).recoverable, true);
+const told = once(client, 'publication', (context) => context.channel === names.personal);
+await ask('tell');
+assert.equal((await told).data.order, 'o1');
+
+// rpc: an answer, a refusal, an unknown method
+assert.deepEqual((await client.rpc('whoami', {})).data, { user: names.user });
+await assert.rejects(client.rpc('refuse', {}), { code: 1001, message: 'Nothing is left' });
+await assert.rejects(client.rpc('unheard.of', {}), { code: 108 });
+
+// subscribe with a token, publish, history, presence
+const seen = [];
+const subscription = client.newSubscription(names.channel, { token: names.token, joinLeave: true });
+subscription.on('publication', (context) => seen.push(context));
+const subscribed = once(subscription, 'subscribed');
+const joined = once(subscription, 'join');
+subscription.subscribe();
+const first = await subscribed;
+assert.equal(first.recoverable, true);
+assert.equal((await joined).info.user, names.user);
+await subscription.publish({ n: 1, text: '直播\n' });
+const history = await subscription.history({ limit: -1 });
+assert.deepEqual(history.publications.map((one) => one.data), [{ n: 1, text: '直播\n' }]);
+assert.equal(history.publications[0].info.user, names.user);
+const presence = await subscription.presence();
+assert.deepEqual(Object.values(presence.clients).map((one) => one.user), [names.user]);
+assert.deepEqual(await subscription.presenceStats(), { numClients: 1, numUsers: 1 });
+
+// the connection is dropped; what was published meanwhile is recovered, then it goes on
+const back = once(subscription, 'subscribed');
+const reconnecting = once(client, 'connecting');
+await ask('drop and publish 2, 3');
+assert.equal((await reconnecting).code, 3001);
+const recovered = await back;
+assert.deepEqual([recovered.wasRecovering, recovered.recovered], [true, true]);
+const fourth = once(subscription, 'publication', (context) => context.data.n === 4);
+await ask('publish 4');
+await fourth;
+assert.deepEqual(seen.map((one) => one.data.n), [1, 2, 3, 4]);
+assert.deepEqual(seen.map((one) => one.offset), [1, 2, 3, 4]);
+
+// a lost state: unsubscribed with 2500 by the server, subscribed again by the SDK, not recovered
+const again = once(subscription, 'subscribed');
+const resubscribing = once(subscription, 'subscribing');
+await ask('lose the state');
+assert.equal((await resubscribing).code, 2500);
+const anew = await again;
+assert.deepEqual([anew.wasRecovering, anew.recovered], [true, false]);
+
+// leave, and be refused
+const unsubscribed = once(subscription, 'unsubscribed');
+subscription.unsubscribe();
+await unsubscribed;
+const closed = client.newSubscription('nowhere:x');
+const why = once(closed, 'unsubscribed');
+closed.subscribe();
+assert.equal((await why).code, 102);
+
+const end = once(client, 'disconnected');
+client.disconnect();
+await end;
+console.log(JSON.stringify({ do: 'done' }));
+process.exit(0);
