@@ -55,7 +55,7 @@ export class OrderCard extends HTMLElement {
     const [words, kind] = orderState(order.state);
     fill(
       this,
-      h("header", { class: "order-head" }, chip(words, kind, "order-state"), h("span", { class: "soft small" }, dateTime(order.created_at))),
+      h("header", { class: "order-head" }, chip(words, kind, "order-state", order.state), h("span", { class: "soft small" }, dateTime(order.created_at))),
       h("ul", { class: "order-lines" }, order.lines.map((line) => lineRow(line, order.currency))),
       h("p", { class: "order-sum" }, h("span", null, t("order.total")), h("strong", { class: "price digits", testid: "order-amount" }, money(order.amount_cents, order.currency))),
       this.deadline(order),

@@ -45,8 +45,8 @@ export function priceBlock(item, testid = "price") {
   );
 }
 
-/** @param {string} text @param {string} kind @param {string} [testid] */
-export const chip = (text, kind = "", testid = undefined) => h("span", { class: `chip ${kind}`, testid }, text);
+/** @param {string} text @param {string} kind @param {string} [testid] @param {string} [state] for tests */
+export const chip = (text, kind = "", testid = undefined, state = undefined) => h("span", { class: `chip ${kind}`, testid, "data-state": state }, text);
 
 /**
  * Runs an action from a button: busy while it runs, failures in words.

@@ -284,7 +284,7 @@ class Orders {
       h("td", { role: "cell" }, order.lines.map((line) => h("span", { class: "block-line" }, `${line.title} × ${line.quantity}`))),
       h("td", { role: "cell" }, h("bdi", null, order.buyer.name || order.buyer.id)),
       h("td", { role: "cell", class: "digits" }, money(order.amount_cents, order.currency)),
-      h("td", { role: "cell" }, chip(words, kind, "merchant-order-state")),
+      h("td", { role: "cell" }, chip(words, kind, "merchant-order-state", order.state)),
     );
   }
 }

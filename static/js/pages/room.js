@@ -24,7 +24,7 @@ import { fill, h, icon, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { list as listOrders, resume } from "../orders-api.js";
 import { app, begin, entitle, frame } from "../page.js";
-import { pinnedProduct, salesOnStage } from "../room-state.js";
+import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
 import { ensure, isAccount, me, signInAddress } from "../session.js";
 import { Socket } from "../socket.js";
@@ -46,6 +46,7 @@ class RoomPage {
     this.orders = new Map();
     this.liked = 0;
     this.drawnPinned = "";
+    this.openSales = "";
     this.title = h("h1", { class: "room-title", testid: "room-title" });
     this.stateChip = h("span", { class: "live-chip", testid: "room-state" });
     this.online = h("span", { class: "online digits", testid: "online" });
@@ -234,7 +235,11 @@ class RoomPage {
 
   drawSales() {
     const { state } = this.store;
-    const sales = salesOnStage(state, clock.now()).slice(0, 2);
+    const now = clock.now();
+    const open = state.flash_sales.filter((sale) => phase(sale, now) === "open").map((sale) => sale.id).join();
+    if (open !== this.openSales) this.strip.draw(); // what can be bought changes by the clock too
+    this.openSales = open;
+    const sales = salesOnStage(state, now).slice(0, 2);
     keyed(
       this.flashes,
       sales,

@@ -13,6 +13,7 @@
 import { explain, get, patch, path, post } from "../api.js";
 import { busy, chip, empty, field } from "../components/product-bits.js";
 import { makeSheet, toast } from "../components/sheet.js";
+import { config } from "../config.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { begin, frame } from "../page.js";
@@ -230,14 +231,14 @@ const words = (list) => list.split(/[\s,，、]+/).filter(Boolean);
 
 async function show() {
   const token = new URLSearchParams(location.search).get("token");
-  if (token) {
+  if (token && (config().needs_setup || !config().version)) {
     firstStart(token);
     return;
   }
   const who = await find();
   if (!who || who.role !== "admin") {
     const way = h("a", { href: signInAddress(), class: "button primary", testid: "sign-in-here" }, t("common.sign_in"));
-    frame({ title: t("setup.title") }, empty(t("setup.sign_in"), t("setup.link_hint"), way));
+    frame({ title: t("setup.title") }, empty(t("setup.sign_in"), token ? t("setup.link_used") : t("setup.link_hint"), way));
     return;
   }
   const page = new Administration();
