@@ -14,6 +14,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -26,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.web.shop import open_shop
 from tests.web.test_access import CALLERS, Scene, build_scene
 
-EXAMPLES = 8  # per operation and mode; with about 60 operations a thousand requests
+EXAMPLES = 16  # per operation and mode; with about 55 operations 1,500 requests
 START_SECONDS = 30.0
 CHECKS = [
     not_a_server_error,
@@ -35,13 +36,12 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-#: who tries an operation that not anyone may
+#: role -> who tries an operation that not anyone may; the first that fits
 CALLER_OF_ROLE = {
-    "admin": "admin",
-    "streamer": "streamer",
-    "merchant": "merchant",
     "viewer": "buyer",
-    "moderator": "moderator",
+    "admin": "admin",
+    "merchant": "merchant",
+    "streamer": "streamer",
 }
 
 
@@ -65,14 +65,14 @@ def server_in_a_thread(
             ready.set()
             await stop.wait()
 
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
+    assert ready.wait(START_SECONDS), "the server did not start"
+    loop, stop, scene, tokens = found
     try:
-        assert ready.wait(START_SECONDS), "the server did not start"
-        loop, stop, scene, tokens = found
         yield scene, tokens
-        loop.call_soon_threadsafe(stop.set)
     finally:
+        loop.call_soon_threadsafe(stop.set)
         thread.join(START_SECONDS)
 
 
@@ -80,7 +80,7 @@ def caller_of(operation: Any) -> str:
     roles = operation.definition.raw.get("x-roles")
     if roles is None:
         return "nobody"
-    return next(who for role, who in reversed(CALLER_OF_ROLE.items()) if role in roles)
+    return next(who for role, who in CALLER_OF_ROLE.items() if role in roles)
 
 
 def test_generated_requests_get_documented_answers(
@@ -119,5 +119,5 @@ def _try(operation: Any, mode: GenerationMode, scene: Scene, token: str | None) 
 
     try:
         attempt()
-    except schemathesis.errors.InvalidSchema as error:  # nothing to break in this operation
-        assert mode is GenerationMode.NEGATIVE, error
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE, operation.label  # it takes nothing to break
