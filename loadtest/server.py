@@ -31,6 +31,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     base: str = ""
     port: int = 0
+    seen: bytes = b""
 
     def start(self) -> "Server":
         environ = {
@@ -52,19 +53,21 @@ class Server:
         return self
 
     def _wait_until_ready(self) -> str:
+        self.seen = b""
+        return self.wait_for(rb"ready (https?://\S+)").rstrip("/")
+
+    def wait_for(self, pattern: bytes) -> str:
+        """The first group of `pattern` in what the server prints, from its start on."""
         assert self.process is not None and self.process.stdout is not None
-        seen = b""
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
+        while True:
+            if match := re.search(pattern, self.seen):
+                return match.group(1).decode()
             readable, _, _ = select.select([self.process.stdout], [], [], 0.2)
-            if readable:
-                chunk = os.read(self.process.stdout.fileno(), 65536)
-                seen += chunk
-                if match := re.search(rb"ready (https?://\S+)", seen):
-                    return match.group(1).decode().rstrip("/")
-                if not chunk:
-                    break
-        raise AssertionError(f"the server did not become ready: {seen!r}\n{self.logged()}")
+            chunk = os.read(self.process.stdout.fileno(), 65536) if readable else b""
+            self.seen += chunk
+            if (readable and not chunk) or time.monotonic() > deadline:
+                raise AssertionError(f"{pattern!r} not in {self.seen!r}\n{self.logged()}")
 
     def logged(self) -> str:
         return Path(self.log.name).read_text(encoding="utf-8", errors="replace")
