@@ -6,11 +6,11 @@ read from the right, past the trusted proxies, and the first address that is not
 client; whatever stands further left was written by the client itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
-Headers = Mapping[str, str] | Sequence[tuple[str, str]]
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 HOPS_MAX = 32  # addresses read from forwarding headers; nobody has that many proxies
 
@@ -54,6 +54,7 @@ def forwarded_origin(
 ) -> str:
     """The origin under which the client sees us, from the request or from a trusted proxy."""
     if is_trusted(peer, trusted):
+        headers = _pairs(headers)
         scheme = _last(headers, "x-forwarded-proto") or scheme
         host = _last(headers, "x-forwarded-host") or host
     return f"{scheme}://{host}".lower()
@@ -61,16 +62,19 @@ def forwarded_origin(
 
 def is_forwarded(headers: Headers) -> bool:
     """Whether a request carries any forwarding header, trusted or not."""
-    return any(True for name in FORWARDING for _ in _values(headers, name))
+    return any(name.lower() in FORWARDING for name, _ in _pairs(headers))
 
 
-def _values(headers: Headers, wanted: str) -> Iterable[str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return [value for name, value in pairs if name.lower() == wanted]
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
+    return list(headers.items() if isinstance(headers, Mapping) else headers)
+
+
+def _values(headers: Headers, wanted: str) -> list[str]:
+    return [value for name, value in _pairs(headers) if name.lower() == wanted]
 
 
 def _last(headers: Headers, name: str) -> str:
-    values = list(_values(headers, name))
+    values = _values(headers, name)
     return values[-1].split(",")[-1].strip() if values else ""
 
 

@@ -150,6 +150,7 @@ class Hub:
         self.topics: dict[str, Topic] = {}
         self.frames_written = 0  # for the metrics: one a viewer and frame
         self._on_gap: Callable[[], None] = lambda: None
+        self._turn = 0  # where the next round of the gap check begins
 
     def on_gap(self, listener: Callable[[], None]) -> None:
         """Call `listener` when a delivery shows that publications are missing."""
@@ -322,6 +323,28 @@ class Hub:
             for topic in self.topics.values()
         }
         return {topic: channels for topic, channels in found.items() if channels}
+
+    def tracked_in_turn(self, most: int) -> dict[str, list[str]]:
+        """
+        The same for one round: all rooms and gaps, and of the topics that are one channel `most`.
+
+        A worker may hold as many personal channels as viewers; those take turns.
+        """
+        tracked = self.tracked()
+        single = [topic for topic, channels in tracked.items() if channels == [topic]]
+        if len(single) <= most:
+            return tracked
+        self._turn %= len(single)
+        due = {*single[self._turn : self._turn + most]}
+        self._turn += most
+        return {
+            topic: channels
+            for topic, channels in tracked.items()
+            if channels != [topic] or topic in due or self._is_broken(topic)
+        }
+
+    def _is_broken(self, topic: str) -> bool:
+        return any(channel.held is not None for channel in self.topics[topic].channels.values())
 
     # --- the hot path ----------------------------------------------------------------------
 

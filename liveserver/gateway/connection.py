@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self.write = self.transport.write
         self.transport.set_write_buffer_limits(high=SOFT_BYTES)
-        self.gateway.connections.add(self)
+        self.gateway.arrived(self)
         self.gateway.wheel.after(self.gateway.options.connect_seconds, self._connect_due)
 
     def data_received(self, data: bytes) -> None:

@@ -67,6 +67,8 @@ class Gateway:
         self._counted: dict[str, int] = {}  # room -> viewers here, as last noted
         self._draining = False
         self._all_gone = asyncio.Event()
+        if options.insecure:
+            log.warning("INSECURE: anybody may connect, subscribe and publish. For trials only.")
 
     def protocol_factory(self) -> Connection:
         """A protocol for one socket, whose first bytes are the head of an upgrade request."""
@@ -117,6 +119,13 @@ class Gateway:
         """A session has answered all it was asked; during a drain it is closed now."""
         if self._draining:
             session.connection.close(codes.SHUTDOWN)
+
+    def arrived(self, connection: Connection) -> None:
+        """A socket was handed over. Too late during a drain: it never was here."""
+        if self._draining:
+            connection.failed()
+        else:
+            self.connections.add(connection)
 
     def gone(self, connection: Connection) -> None:
         """The socket is closed."""

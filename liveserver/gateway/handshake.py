@@ -77,7 +77,7 @@ def _own_origins(
     hosts = headers.get_all("Host")
     own = forwarded_origin(
         peer,
-        list(headers.raw_items()),
+        headers.raw_items(),
         options.trusted_proxies,
         scheme="https" if tls else "http",
         host=hosts[0] if len(hosts) == 1 else "",

@@ -94,8 +94,8 @@ class Rights:
             raise codes.Fail(codes.DENIED)
 
     def _built_in(self, identity: Identity | None, channel: str, verb: str) -> None:
-        if channel.startswith("#"):
-            allow(identity, f"channel.personal.{verb}", buyer=_user(identity))
+        if channel.startswith("#"):  # exactly this user: an id may hold a comma
+            allow(identity, f"channel.personal.{verb}", buyer=channel[1:])
         else:
             namespace, room = split(channel)
             allow(identity, f"channel.{namespace}.{verb}", room=room)

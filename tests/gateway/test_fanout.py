@@ -334,3 +334,21 @@ async def _deaf(place: Place, publications: int) -> AsyncIterator[None]:
     async with asyncio.timeout(PATIENCE):
         await heard.wait()
     listeners[:] = kept
+
+
+async def test_a_viewer_that_knows_more_than_this_worker_recovers_all_the_same(
+    serve: Serve, unique: str
+) -> None:
+    """It comes from another worker and asks from a position that has not arrived here yet."""
+    name = f"kept:{unique}"
+    async with serve(insecure=True) as place, connected(place) as here:
+        epoch = (await here.ok("subscribe", channel=name))["epoch"]
+        async with _deaf(place, 3):
+            for n in (1, 2, 3):
+                await place.publish(name, n)
+        async with connected(place) as client:
+            reply = await client.ok("subscribe", channel=name, recover=True, offset=2, epoch=epoch)
+            assert reply["recovered"]
+            had = [p["offset"] for p in reply.get("publications", [])]
+            await client.until(lambda: had + offsets(client, name) == [3])
+        await here.until(lambda: offsets(here, name) == [1, 2, 3])

@@ -238,3 +238,19 @@ def test_a_recovery_that_would_not_fit_into_a_frame_is_not_recovered() -> None:
     ]
     entered = hub.settle(channel, History(big, Position("e1", 2)), Position("e1", 0))
     assert entered is not None and not entered.recovered and not entered.missed
+
+
+def test_personal_channels_take_turns_in_the_gap_check() -> None:
+    """Rooms and gaps are looked at in every round, everything else within a few."""
+    hub = Hub()
+    for n in range(10):
+        channel = hub.channel(hub.topic(f"#{n}"), f"#{n}", tracked=True, droppable=False)
+        channel.position = Position("e1", 0)
+    hub.channel(hub.topic("x"), NAME, tracked=True, droppable=False).position = Position("e1", 0)
+    rounds = [hub.tracked_in_turn(4) for _ in range(3)]
+    assert all("x" in looked for looked in rounds)
+    assert all(len(looked) <= 5 for looked in rounds)
+    assert {topic for looked in rounds for topic in looked} == set(hub.tracked())
+    hub.deliver(Delivery("#0", [numbered(5, channel="#0")]))
+    assert all("#0" in hub.tracked_in_turn(4) for _ in range(3))
+    assert hub.tracked_in_turn(100) == hub.tracked()
