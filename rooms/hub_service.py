@@ -4,7 +4,7 @@ The hub's dealings with the bus: subscribing with recovery, the gap check, letti
 The gap check compares the positions here with those of the bus, in one call, once a second, at
 every reconnect (then all of them) and as soon as a delivery shows a gap. Rooms are looked at each
 time; personal channels, of which there may be as many as viewers, take turns. redis-py subscribes
-again in silence, so a lost message would otherwise be noticed only when the next one comes, or never.
+again in silence, so a lost message would otherwise be noticed with the next one, or never.
 """
 
 import asyncio
