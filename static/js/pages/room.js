@@ -66,7 +66,7 @@ class RoomPage {
 
   /** Draws the frame once; all else is updated in place. */
   layOut() {
-    const bar = h("div", { class: "bar" }, this.bag(), h("div", { class: "composer-place" }), this.danmakuToggle(), this.likeButton());
+    const bar = h("section", { class: "bar", "aria-label": t("room.actions") }, this.bag(), h("div", { class: "composer-place" }), this.danmakuToggle(), this.likeButton());
     const view = h(
       "div",
       { class: "room", testid: "room" },
@@ -119,8 +119,9 @@ class RoomPage {
   bag() {
     return h(
       "button",
-      { type: "button", class: "icon-button bag", testid: "shelf-open", "aria-label": t("shelf.open"), on: { click: () => openShelfSheet(this.store, (sale) => this.buy(sale)) } },
+      { type: "button", class: "icon-button bag", testid: "shelf-open", on: { click: () => openShelfSheet(this.store, (sale) => this.buy(sale)) } },
       icon("bag"),
+      h("span", { class: "sr" }, t("shelf.open")),
       this.bagCount,
     );
   }
@@ -132,7 +133,7 @@ class RoomPage {
       this.heart();
       this.drawLikes();
     };
-    return h("button", { type: "button", class: "icon-button like", testid: "like-button", "aria-label": t("room.like"), on: { click: press } }, icon("heart"), this.likes);
+    return h("button", { type: "button", class: "icon-button like", testid: "like-button", on: { click: press } }, icon("heart"), h("span", { class: "sr" }, t("room.like")), this.likes);
   }
 
   danmakuToggle() {
