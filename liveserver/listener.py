@@ -1,9 +1,10 @@
 """
-One port for everything: the first bytes of a connection decide who gets it.
+One port for everything: the head of a request decides who gets the connection.
 
 A request for the viewer socket's path goes to the gateway, every other to aiohttp; the socket is
-handed over with `transport.set_protocol`, together with what was read of it. Works the same over
-TLS. A head that does not end in time, or in a reasonable size, ends the connection here.
+handed over with `transport.set_protocol`, together with what was read of it. HTTP clients and
+proxies may ask for the viewer socket on a connection that served other requests before. Works the
+same over TLS. A head that does not end in time, or in a reasonable size, ends the connection here.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import cast
 
 from liveserver.gateway.gateway import Gateway
+from liveserver.web.connection import Connection as HttpConnection
 
 HEAD_BYTES = 32 * 1024  # of a request's head; aiohttp refuses long lines far below with a 400
 BACKLOG = 4_096  # connections that the kernel keeps for us: a crowd that comes back
@@ -59,10 +61,22 @@ class Peek(asyncio.Protocol):
         self._over = True
         factory = self._gateway.protocol_factory if self._is_viewer() else self._web
         receiver = cast(asyncio.Protocol, factory())
+        if isinstance(receiver, HttpConnection):
+            receiver.take_back = self._take_back
         self._transport.set_protocol(receiver)
         receiver.connection_made(self._transport)
         head, self._head = self._head, b""
         receiver.data_received(head)
+
+    def _take_back(self, transport: asyncio.BaseTransport, data: bytes) -> bool:
+        """A further request on a kept-alive connection: is it for the viewer socket after all?"""
+        if not data.startswith(b"GET " + self._gateway.path.encode()):
+            return False
+        again = Peek(self._gateway, self._web)
+        cast(asyncio.Transport, transport).set_protocol(again)
+        again.connection_made(transport)
+        again.data_received(data)
+        return True
 
     def _is_viewer(self) -> bool:
         """Whether the request line names the viewer socket's path."""

@@ -74,7 +74,8 @@ class Server:
 
     def children(self) -> list[psutil.Process]:
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return found
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes (`python -m liveserver.worker`), oldest first."""

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from liveserver.services import Services
 from liveserver.web import problem
+from liveserver.web.connection import Server
 from liveserver.web.documents import DOCUMENTS, make_documents
 from liveserver.web.doors import LIMITS, SERVICES, door_of
 from liveserver.web.headers import harden
@@ -52,40 +52,10 @@ async def _layer(
     return response
 
 
-class _Connection(RequestHandler):
-    """aiohttp's connection, except that a request it cannot parse gets a problem as well."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun; it cannot become another one")
-        if status >= 500:
-            log.error("a request failed outside of its handler", exc_info=exc)
-            response = problem.answer("internal", "The mistake is on this side and was logged.")
-        else:
-            detail = "This is not an HTTP request that can be read."
-            response = problem.answer("bad-request", detail, {"status": status})
-        harden(request, response, ())
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    """Makes our connections instead of aiohttp's."""
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
 class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
+        return Server(made.request_handler, request_factory=made.request_factory, **made._kwargs)
 
 
 def make_runner(app: web.Application, **options: Any) -> web.AppRunner:

@@ -1,0 +1,58 @@
+"""One HTTP connection: aiohttp's, with the two differences that this server needs."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from liveserver.web import problem
+from liveserver.web.headers import harden
+
+log = logging.getLogger(__name__)
+
+
+class Connection(RequestHandler):
+    """
+    A request that cannot be parsed gets a problem as well, and between two requests of a kept-alive
+    connection the listener may take the socket back.
+    """
+
+    #: gets the first bytes of every further request and says whether it takes the socket
+    take_back: Callable[[asyncio.BaseTransport, bytes], bool] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        idle = self._waiter is not None and not self._waiter.done() and self._request_count > 0
+        transport = self.transport
+        if idle and transport is not None and self.take_back and self.take_back(transport, data):
+            self.transport = None  # not ours to close any more
+            self.connection_lost(None)
+            return
+        super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun; it cannot become another one")
+        if status >= 500:
+            log.error("a request failed outside of its handler", exc_info=exc)
+            response = problem.answer("internal", "The mistake is on this side and was logged.")
+        else:
+            detail = "This is not an HTTP request that can be read."
+            response = problem.answer("bad-request", detail, {"status": status})
+        harden(request, response, ())
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """Makes our connections instead of aiohttp's."""
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
