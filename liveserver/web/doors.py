@@ -119,11 +119,9 @@ def _verify(call: Call, token: str) -> Identity:
 
 
 def is_secure(call: Call) -> bool:
-    """Whether the client speaks TLS, to us or to the proxy in front."""
-    public = call.services.options.public_url or call.services.people.settings.public_url
-    return own_origin(call.request, call.services).startswith("https:") or public.startswith(
-        "https:"
-    )
+    """Whether the client speaks TLS, to us or to a proxy in front: its page's Origin says so."""
+    page = call.request.headers.get(ORIGIN, "").lower()
+    return page.startswith("https:") or own_origin(call.request, call.services).startswith("https:")
 
 
 def answer(route: Route, result: Any) -> web.StreamResponse:

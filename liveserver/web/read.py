@@ -43,6 +43,8 @@ def query_values(request: web.Request, shape: type[msgspec.Struct]) -> Any:
 
 async def body_bytes(request: web.Request) -> bytes:
     """The raw body, bounded in size and time. Raises Refused."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Refused("unsupported-media-type", "Send the body without Content-Encoding.")
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise web.HTTPRequestEntityTooLarge(BODY_BYTES_MAX, request.content_length or 0)
     try:

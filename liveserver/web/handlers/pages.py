@@ -76,10 +76,12 @@ def _inside(folder: Path, name: str) -> Path | None:
     if any(part.startswith(".") for part in parts):
         return None
     root = folder.resolve()
-    path = root.joinpath(*parts).resolve()
-    if not path.is_relative_to(root) or path.suffix not in TYPES or not path.is_file():
+    try:
+        path = root.joinpath(*parts).resolve()
+        found = path.is_relative_to(root) and path.suffix in TYPES and path.is_file()
+    except OSError:  # a name that no file system takes
         return None
-    return path
+    return path if found else None
 
 
 PAGES = {
