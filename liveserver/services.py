@@ -9,11 +9,10 @@ from liveserver.addresses import Network
 from orders.requests import Door
 
 if TYPE_CHECKING:
-    from orders.reads_sql import Reads
-
     from liveserver.people import People
     from liveserver.tokens import Tokens
     from orders.feed import Feed
+    from orders.reads_sql import Reads
     from orders.webhooks_service import Webhooks
     from rooms.service import RoomService
 

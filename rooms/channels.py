@@ -92,9 +92,9 @@ class _Configured(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def split(channel: str) -> tuple[str, str]:
-    """`(namespace, rest)`; a name without `:` has the namespace `""`."""
+    """`(namespace, rest)`; a name without `:` or of a user (`#auth0:7`) has the namespace `""`."""
     namespace, colon, rest = channel.partition(":")
-    return (namespace, rest) if colon else ("", channel)
+    return (namespace, rest) if colon and not channel.startswith("#") else ("", channel)
 
 
 def topic_of(channel: str) -> str:

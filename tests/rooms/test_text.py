@@ -131,6 +131,7 @@ def test_channels_belong_to_namespaces_and_topics() -> None:
     assert channels.split("chat:demo") == ("chat", "demo")
     assert channels.split("a:b:c") == ("a", "b:c")
     assert channels.split("plain") == ("", "plain")
+    assert channels.split("#auth0:7") == ("", "#auth0:7")
     assert {channels.topic_of(f"{n}:x") for n in channels.BUILT_IN} == {"x"}
     assert channels.topic_of("#u1") == "#u1" and channels.topic_of("own:x") == "own:x"
     assert channels.room_of("danmaku:x") == "x" and channels.room_of("#u1") is None
