@@ -12,7 +12,7 @@ from liveserver.web import problem
 from liveserver.web.connection import Server
 from liveserver.web.documents import DOCUMENTS, make_documents
 from liveserver.web.doors import LIMITS, SERVICES, door_of
-from liveserver.web.headers import harden
+from liveserver.web.headers import harden, own_origin
 from liveserver.web.limits import Limits
 from liveserver.web.read import BODY_BYTES_MAX
 from liveserver.web.table import ROUTES
@@ -48,7 +48,9 @@ async def _layer(
         raise
     except Exception as error:
         response = problem.of_exception(error, request)
-    harden(request, response, request.app[SERVICES].options.image_origins)
+    services = request.app[SERVICES]
+    host = own_origin(request, services).partition("://")[2]
+    harden(request, response, host, services.options.image_origins)
     return response
 
 
@@ -66,6 +68,7 @@ def make_runner(app: web.Application, **options: Any) -> web.AppRunner:
     return _Runner(
         app,
         access_log=None,
+        auto_decompress=False,  # a compressed body is refused, so it cannot be a bomb
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=LINE_BYTES_MAX,
         max_field_size=LINE_BYTES_MAX,

@@ -1,4 +1,4 @@
-"""One HTTP connection: aiohttp's, with the two differences that this server needs."""
+"""One HTTP connection: aiohttp's, with the differences that this server needs."""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 
 class Connection(RequestHandler):
     """
-    A request that cannot be parsed gets a problem as well, and between two requests of a kept-alive
-    connection the listener may take the socket back.
+    A request that cannot be parsed, or is refused before its handler, gets a problem as well; and
+    between two requests of a kept-alive connection the listener may take the socket back.
     """
 
     #: gets the first bytes of every further request and says whether it takes the socket
@@ -46,9 +46,19 @@ class Connection(RequestHandler):
         else:
             detail = "This is not an HTTP request that can be read."
             response = problem.answer("bad-request", detail, {"status": status})
-        harden(request, response, ())
+        harden(request, response)
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What aiohttp refuses by itself, such as an unknown `Expect`, becomes a problem too."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = problem.of_exception(resp, request)
+            harden(request, resp)
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
 
 class Server(web.Server):

@@ -76,10 +76,15 @@ def content_security_policy(host: str, image_origins: tuple[str, ...]) -> str:
     )
 
 
-def harden(request: web.BaseRequest, response: web.StreamResponse, images: tuple[str, ...]) -> None:
-    """Put the security headers on an answer."""
+def harden(
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    host: str = "",
+    images: tuple[str, ...] = (),
+) -> None:
+    """Put the security headers on an answer. `host` is how the client calls us."""
     for name, value in PLAIN.items():
         response.headers.setdefault(name, value)
-    policy = content_security_policy(request.headers.get("Host", ""), images)
+    policy = content_security_policy(host, images)
     response.headers.setdefault("Content-Security-Policy", policy)
     response.headers.setdefault("Cache-Control", "no-store")

@@ -1,6 +1,7 @@
 """What is broken, wrong or too much is answered as a problem, and never with a traceback."""
 
 import asyncio
+import gzip
 import io
 import socket
 from typing import Any
@@ -87,6 +88,14 @@ async def test_a_body_above_a_mebibyte_is_too_large(shop: Shop) -> None:
         pass  # the answer came, and the connection was closed, before all was sent
 
 
+async def test_a_compressed_body_is_not_taken(shop: Shop) -> None:
+    """Kilobytes that unpack to gigabytes are the sender's to unpack."""
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    for data in (gzip.compress(b"{}"), b"garbage"):
+        got = await problem(shop, "POST", "/v1/session", data=data, headers=headers)
+        assert got[:2] == (415, "unsupported-media-type")
+
+
 async def test_other_media_types_are_not_taken(shop: Shop) -> None:
     """A form of another site could send text/plain without asking; JSON it cannot."""
     for media in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
@@ -100,7 +109,8 @@ NOWHERE = [
     "/v1/rooms/%00", "/v1/rooms/%ff%fe", "/v1/rooms/..%2f..%2fetc", "/v1/rooms/" + "x" * 500,
     "/metrics", "/v1/coupons", "/v1/api-keys", "/v1/rooms/x/shows", "/api/info", "/whip/x",
     "/static/../pyproject.toml", "/static/%2e%2e/pyproject.toml", "/static/..%2fpyproject.toml",
-    "/static/.hidden", "/static//etc/passwd", "/static/css", "/static/%00", "/static/",
+    "/static/.hidden", "/static//etc/passwd", "/static/css", "/static/%00",
+    "/static/" + "x" * 300 + ".css", "/static/",
     "/images/..%2f..%2fsecret", "/images/none.png",
 ]  # fmt: skip
 
@@ -111,6 +121,14 @@ async def test_what_is_not_there_is_a_404_problem(shop: Shop) -> None:
         async with shop.http.get(yarl.URL(shop.url + path, encoded=True)) as answer:
             assert answer.status == 404, (path, await answer.text())
             assert answer.content_type == "application/problem+json"
+
+
+async def test_a_refusal_of_the_framework_is_a_problem_too(shop: Shop) -> None:
+    """An `Expect` that nobody knows is refused before any handler."""
+    got = await problem(shop, "POST", "/v1/session", data=b"{}", headers={**JSON, "Expect": "foo"})
+    assert got[:2] == (417, "bad-request")
+    assert got[2]["Server"] == "liveserver"
+    assert "default-src 'self'" in got[2]["Content-Security-Policy"]
 
 
 async def test_a_wrong_method_names_the_right_ones(shop: Shop) -> None:

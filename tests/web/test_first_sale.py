@@ -3,10 +3,14 @@
 from tests.web.shop import Shop
 
 
-async def test_from_an_empty_room_to_a_paid_order(shop: Shop, room: str) -> None:
+async def test_from_an_empty_room_to_a_paid_order(either_shop: Shop, unique: str) -> None:
     """A merchant grants, a streamer sells, a guest buys and pays, the shop sees it."""
-    merchant = shop.token("merchant", merchant="shop-a")
+    shop, room = either_shop, unique
+    new_room = {"id": room, "title": "Evening", "merchant_ids": ["shop-a"]}
     streamer = shop.token("streamer", rooms=(room,))
+    await shop.json("POST", "/v1/rooms", streamer, json=new_room, status=201)
+    await shop.json("POST", f"/v1/rooms/{room}/start", streamer)
+    merchant = shop.token("merchant", merchant="shop-a")
     product = await shop.product()
     await shop.json(
         "PUT",
@@ -52,6 +56,12 @@ async def test_from_an_empty_room_to_a_paid_order(shop: Shop, room: str) -> None
     events = await shop.json("GET", "/v1/events?types=order.reserved,order.paid", merchant)
     assert [event["type"] for event in events["items"]] == ["order.reserved", "order.paid"]
     assert events["items"][1]["data"]["order"]["id"] == order["id"]
+
+    everything = await shop.json("GET", "/v1/events?limit=1", merchant)
+    assert everything["items"][0]["type"] == "room.started"
+    assert everything["items"][0]["data"]["room"]["id"] == room
+    following = f"/v1/events?after={everything['next_cursor']}"
+    assert (await shop.json("GET", following, merchant))["items"] == events["items"]
 
     snapshot = await shop.json("GET", f"/v1/rooms/{room}")
     assert snapshot["pinned"] == product["id"]
