@@ -1,8 +1,8 @@
 """
-The ledger in memory, for simulations: the same guards as the database, and a place to fail.
+The ledger in memory, for simulations: the same guards as the database, and places to fail.
 
-`pause` is awaited wherever the real one waits for the database: a simulation stops, delays or kills
-the writer there. One `Tables` outlives its writers, as a database does.
+`pause` is awaited wherever the real one waits for the database, and told where that is: a
+simulation delays, refuses or kills the writer there. One `MemoryDatabase` outlives its writers.
 """
 
 import asyncio
@@ -11,56 +11,45 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from orders.lease import RELEASED, Lease
-from orders.ledger import (
-    MAX_ENDED_IN_A_BATCH,
-    Effects,
-    Facts,
-    LeaseLost,
-    Loaded,
-    MemoryWrong,
-    OrderKey,
-    Transaction,
-    Wanted,
-    follow,
-)
-from orders.rows import (
-    VOID_WANTED,
-    EdgeRow,
-    GrantRow,
-    LineRow,
-    NoteRow,
-    OrderRow,
-    PaymentRow,
-    ProductRow,
-    SaleRow,
-    StockChangeRow,
+from orders.ledger import Effects, Facts, Loaded, OrderKey, Transaction, Wanted, follow
+from orders.rows import VOID_WANTED, OrderRow
+from orders.tables_memory import (
+    Tables,
+    beat,
+    find,
+    insert_orders,
+    last_number,
+    next_due,
+    write_orders,
+    write_products,
+    write_sales,
 )
 
-
-class Tables:
-    """What is committed."""
-
-    def __init__(self) -> None:
-        self.lease: Lease | None = None
-        self.products: dict[str, ProductRow] = {}
-        self.grants: dict[tuple[str, str], GrantRow] = {}
-        self.sales: dict[str, SaleRow] = {}
-        self.units: dict[tuple[str, str], int] = {}
-        self.orders: dict[str, OrderRow] = {}
-        self.keys: dict[OrderKey, str] = {}
-        self.payments: dict[tuple[str, str], PaymentRow] = {}
-        self.lines: list[LineRow] = []
-        self.edges: list[EdgeRow] = []
-        self.notes: list[NoteRow] = []
-        self.stock_changes: list[StockChangeRow] = []
+Pause = Callable[[str], Awaitable[None]]
 
 
 class MemoryDatabase:
-    """Tables, and the lock that one transaction at a time holds."""
+    """
+    Tables, and the lock that one transaction at a time holds.
 
-    def __init__(self) -> None:
-        self.tables = Tables()
+    `without` names guards (`orders.tables_memory.GUARDS`) that are taken away. `on_commit` is
+    called after each commit.
+    """
+
+    def __init__(
+        self,
+        without: frozenset[str] = frozenset(),
+        on_commit: Callable[[Tables], None] | None = None,
+    ) -> None:
+        self.tables = Tables(without)
         self.lock = asyncio.Lock()
+        self._on_commit = on_commit
+
+    def commit(self, draft: Tables) -> None:
+        """Make the changes of a draft true."""
+        self.tables.take(draft)
+        if self._on_commit is not None:
+            self._on_commit(self.tables)
 
 
 async def _no_pause(_place: str) -> None:
@@ -70,15 +59,15 @@ async def _no_pause(_place: str) -> None:
 class MemoryLedger:
     """One writer's access to a `MemoryDatabase`. `pause` is told where it is."""
 
-    def __init__(
-        self, database: MemoryDatabase, pause: Callable[[str], Awaitable[None]] = _no_pause
-    ) -> None:
+    def __init__(self, database: MemoryDatabase, pause: Pause = _no_pause) -> None:
         self._database = database
         self._pause = pause
 
     async def read_lease(self) -> Lease | None:
         await self._pause("read lease")
-        return self._database.tables.lease
+        lease = self._database.tables.lease
+        await self._pause("lease read")
+        return lease
 
     async def take_lease(self, holder: str, seen: Lease | None, now: int) -> Lease | None:
         async with self._exclusive("take lease") as tables:
@@ -90,11 +79,13 @@ class MemoryLedger:
             else:
                 taken = Lease(holder, seen.fence + 1, 0, max(now, seen.now))
             tables.lease = taken or known
-            return taken
+        await self._pause("lease taken")
+        return taken
 
     async def renew_lease(self, fence: int, now: int) -> None:
         async with self._exclusive("renew lease") as tables:
-            _beat(tables, fence, now)
+            beat(tables, fence, now)
+        await self._pause("lease renewed")
 
     async def release_lease(self, fence: int, now: int) -> None:
         async with self._exclusive("release lease") as tables:
@@ -106,7 +97,7 @@ class MemoryLedger:
         tables = self._database.tables
         sales = [copy.copy(row) for row in tables.sales.values() if row.is_open]
         ids = {row.id for row in sales}
-        return Loaded(
+        loaded = Loaded(
             sales=sales,
             units=[(sale, who, n) for (sale, who), n in tables.units.items() if n and sale in ids],
             keys=[
@@ -114,15 +105,19 @@ class MemoryLedger:
                 for row in tables.orders.values()
                 if row.flash_sale_id in ids and row.space == "client"
             ],
-            last_n=_last_n(tables),
-            next_due_at=_next_due(tables, -1),
+            last_n=last_number(tables),
+            next_due_at=next_due(tables, -1),
             voids=[row.id for row in tables.sales.values() if row.void == VOID_WANTED],
         )
+        await self._pause("loaded")
+        return loaded
 
     async def counters(self) -> dict[str, int]:
         await self._pause("counters")
         sales = self._database.tables.sales.values()
-        return {row.id: row.counter for row in sales if row.is_open}
+        counters = {row.id: row.counter for row in sales if row.is_open}
+        await self._pause("counters read")
+        return counters
 
     async def answer_by_key(self, buyer: str, space: str, key: str) -> tuple[str, bytes] | None:
         await self._pause("answer by key")
@@ -137,193 +132,62 @@ class MemoryLedger:
 
     @asynccontextmanager
     async def _transaction(self, fence: int, now: int) -> AsyncIterator[Transaction]:
-        async with self._database.lock:
+        await self._pause("connect")
+        await self._database.lock.acquire()
+        transaction = self.begin(self._database, self._pause)
+        try:
             await self._pause("begin")
-            draft = copy.deepcopy(self._database.tables)
-            _beat(draft, fence, now)
-            yield MemoryTransaction(self._database, draft, self._pause)
+            beat(transaction.draft, fence, now)
+            yield transaction
+        finally:
+            transaction.end()
+
+    def begin(self, database: MemoryDatabase, pause: Pause) -> "MemoryTransaction":
+        """The transaction that holds the lock now."""
+        return MemoryTransaction(database, pause)
 
     @asynccontextmanager
     async def _exclusive(self, place: str) -> AsyncIterator[Tables]:
+        await self._pause("connect")
         async with self._database.lock:
             await self._pause(place)
             yield self._database.tables
 
 
 class MemoryTransaction:
-    """A batch on a copy of the tables, which takes their place at the commit."""
+    """A batch on a draft of the tables. It holds the lock until its end."""
 
-    def __init__(
-        self, database: MemoryDatabase, draft: Tables, pause: Callable[[str], Awaitable[None]]
-    ) -> None:
-        self._database = database
-        self._draft = draft
-        self._pause = pause
+    def __init__(self, database: MemoryDatabase, pause: Pause) -> None:
+        self.database = database
+        self.draft = database.tables.draft()
+        self.pause = pause
+        self._is_over = False
 
     async def read(self, wanted: Wanted) -> Facts:
-        await self._pause("read")
+        await self.pause("read")
         facts = Facts()
-        _find(self._draft, wanted, facts)
-        _find(self._draft, follow(wanted, facts), facts)
-        return copy.deepcopy(facts)
+        find(self.draft, wanted, facts)
+        find(self.draft, follow(wanted, facts), facts)
+        return facts
 
     async def insert_orders(self, rows: list[OrderRow]) -> set[str]:
-        await self._pause("insert orders")
-        inserted = set()
-        for row in rows:
-            key = OrderKey(row.buyer, row.space, row.key)
-            if key not in self._draft.keys:
-                self._draft.keys[key] = row.id
-                self._draft.orders[row.id] = copy.copy(row)
-                inserted.add(row.id)
-        return inserted
+        await self.pause("insert orders")
+        return insert_orders(self.draft, rows)
 
     async def write(self, effects: Effects) -> None:
-        await self._pause("write")
-        _write_products(self._draft, effects)
-        _write_sales(self._draft, effects)
-        _write_orders(self._draft, effects)
+        await self.pause("write")
+        write_products(self.draft, effects)
+        write_sales(self.draft, effects)
+        write_orders(self.draft, effects)
 
     async def commit(self) -> None:
-        await self._pause("before commit")
-        self._database.tables = self._draft
-        await self._pause("after commit")
+        await self.pause("before commit")
+        self.database.commit(self.draft)
+        self.end()
+        await self.pause("after commit")
 
-
-def _beat(tables: Tables, fence: int, now: int) -> None:
-    lease = tables.lease
-    if lease is None or lease.fence != fence or lease.holder == RELEASED:
-        raise LeaseLost("another holder has the lease")
-    tables.lease = Lease(lease.holder, fence, lease.beat + 1, now)
-
-
-def _last_n(tables: Tables) -> int:
-    newest = [rows[-1].n for rows in (tables.edges, tables.notes, tables.stock_changes) if rows]
-    return max(newest, default=0)
-
-
-def _next_due(tables: Tables, after: int) -> int | None:
-    deadlines = [
-        row.expires_at
-        for row in tables.orders.values()
-        if row.state == "reserved" and row.expires_at is not None and row.expires_at > after
-    ]
-    return min(deadlines, default=None)
-
-
-def _find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
-    for key in wanted.keys & tables.keys.keys():
-        facts.by_key[key] = tables.orders[tables.keys[key]]
-    for order_id in wanted.orders & tables.orders.keys():
-        facts.orders[order_id] = tables.orders[order_id]
-    for sale_id in wanted.sales & tables.sales.keys():
-        facts.sales[sale_id] = tables.sales[sale_id]
-    for product_id in wanted.products & tables.products.keys():
-        facts.products[product_id] = tables.products[product_id]
-    for place in wanted.grants & tables.grants.keys():
-        facts.grants[place] = tables.grants[place]
-    for payment in wanted.payments & tables.payments.keys():
-        facts.payments[payment] = tables.payments[payment]
-    for asked in wanted.skus:
-        facts.skus[asked] = [
-            row.id
-            for row in tables.products.values()
-            if row.sku == asked.sku
-            and (
-                row.merchant == asked.merchant
-                if asked.merchant is not None
-                else (row.id, asked.room) in tables.grants
-            )
-        ]
-    _find_ending(tables, wanted, facts)
-
-
-def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
-    if wanted.due_at is not None:
-        due_at = wanted.due_at
-        due = [
-            row
-            for row in tables.orders.values()
-            if row.state == "reserved" and row.expires_at is not None and row.expires_at <= due_at
-        ]
-        due = sorted(due, key=lambda row: row.expires_at or 0)[:MAX_ENDED_IN_A_BATCH]
-        facts.due = [row.id for row in due]
-        facts.due_more = len(due) == MAX_ENDED_IN_A_BATCH
-        facts.orders |= {row.id: row for row in due}
-        facts.next_due_at = _next_due(tables, due_at)
-    if wanted.void_sale is not None:
-        void = [
-            row
-            for row in tables.orders.values()
-            if row.flash_sale_id == wanted.void_sale
-            and row.state in ("reserved", "pending_payment")
-        ][:MAX_ENDED_IN_A_BATCH]
-        facts.void = [row.id for row in void]
-        facts.void_more = len(void) == MAX_ENDED_IN_A_BATCH
-        facts.orders |= {row.id: row for row in void}
-
-
-def _guard(holds: bool, what: str) -> None:
-    if not holds:
-        raise MemoryWrong(what)
-
-
-def _write_products(tables: Tables, effects: Effects) -> None:
-    for product in effects.new_products:
-        taken = {(row.merchant, row.sku) for row in tables.products.values()}
-        _guard((product.merchant, product.sku) not in taken, f"SKU {product.sku}")
-        tables.products[product.id] = copy.copy(product)
-    for product in effects.products:
-        old = tables.products[product.id]
-        new = tables.products[product.id] = copy.copy(product)
-        new.total, new.committed = old.total, old.committed
-    for stock in effects.stock:
-        row = tables.products[stock.product_id]
-        row.total += stock.total
-        row.committed += stock.committed
-        _guard(0 <= row.committed <= row.total, f"stock of {row.id}")
-    for grant in effects.grants:
-        place = (grant.product_id, grant.room)
-        used = tables.grants[place].used if place in tables.grants else 0
-        tables.grants[place] = copy.copy(grant)
-        tables.grants[place].used = used
-    for delta in effects.grants_used:
-        room = tables.grants[(delta.product_id, delta.room)]
-        room.used += delta.used
-        inside = delta.used < 0 or room.units_max is None or room.used <= room.units_max
-        _guard(room.used >= 0 and inside, f"grant of {room.room}")
-    tables.stock_changes.extend(effects.stock_changes)
-
-
-def _write_sales(tables: Tables, effects: Effects) -> None:
-    for sale in effects.new_sales:
-        tables.sales[sale.id] = copy.copy(sale)
-    for change in effects.sales:
-        row = tables.sales[change.id]
-        _guard(row.counter == change.known, f"counter of {row.id}")
-        row.sold += change.sold_delta
-        row.counter += 1
-        row.units, row.state, row.void = change.units, change.state, change.void
-        row.per_buyer_limit, row.ends_at = change.per_buyer_limit, change.ends_at
-        _guard(0 <= row.sold <= row.units, f"units of {row.id}")
-    for delta in (*effects.units_returned, *effects.units_taken):
-        key = (delta.flash_sale_id, delta.buyer)
-        units = tables.units.get(key, 0) + delta.delta
-        limit = tables.sales[delta.flash_sale_id].per_buyer_limit
-        _guard(units >= 0 and (delta.delta < 0 or units <= limit), f"units of {delta.buyer}")
-        tables.units[key] = units
-
-
-def _write_orders(tables: Tables, effects: Effects) -> None:
-    for move in effects.moves:
-        row = tables.orders[move.id]
-        _guard(row.state == move.known_state, f"state of {row.id}")
-        row.state, row.sequence = move.state, move.sequence
-        row.changes, row.paid_at = move.changes, move.paid_at
-    for payment in effects.payments:
-        place = (payment.provider, payment.id)
-        _guard(place not in tables.payments, f"payment {payment.id}")
-        tables.payments[place] = payment
-    tables.lines.extend(effects.lines)
-    tables.edges.extend(effects.edges)
-    tables.notes.extend(effects.notes)
+    def end(self) -> None:
+        """Let the next one in. What is not committed by now never happened."""
+        if not self._is_over:
+            self._is_over = True
+            self.database.lock.release()
