@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from loadtest.server import Server
 from tests.conftest import without
 from tests.e2e.browser import chromium, sign_in
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+#: a busy machine may take its time; nothing waits longer than it must
+expect.set_options(timeout=15_000)
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
 
 Visit = Callable[..., Awaitable[Page]]

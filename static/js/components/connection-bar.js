@@ -33,13 +33,13 @@ export class ConnectionBar extends HTMLElement {
     if (!this.socket) return;
     const { state } = this.socket.connection;
     this.dataset.state = state;
-    clearTimeout(this.timer);
-    const late = state === "trying" && this.hidden;
-    if (late) this.timer = window.setTimeout(() => this.show(), LOSS_SHOWN_MS);
-    else this.show();
+    if (state !== "trying" || !this.hidden) this.show();
+    else if (!this.timer) this.timer = window.setTimeout(() => this.show(), LOSS_SHOWN_MS);
   }
 
   show() {
+    clearTimeout(this.timer);
+    this.timer = 0;
     if (!this.socket) return;
     const { state, attempt } = this.socket.connection;
     const quiet = state === "live" || state === "joining" || (state === "back" && this.hidden);
