@@ -97,6 +97,7 @@ ACTIONS: dict[str, Rule] = {
     "sale.cancel": SELLER,
     "sale.reserve": SIGNED_IN,  # account or guest, as the sale says: decided by the writer
     # orders
+    "order.create": SIGNED_IN,
     "order.list": PARTY_OF_THE_ORDER,
     "order.read": PARTY_OF_THE_ORDER,
     "order.pay": BUYER,
@@ -117,6 +118,7 @@ ACTIONS: dict[str, Rule] = {
     "page.read": ANYONE,
     # RPC methods of the viewer socket
     "rpc.reserve": SIGNED_IN,
+    "rpc.order.create": SIGNED_IN,
     "rpc.order.pay": BUYER,
     "rpc.order.cancel": BUYER,
     "rpc.like": SIGNED_IN,

@@ -6,7 +6,7 @@ from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
 from orders.errors import InFlight
-from orders.requests import Cancel, Pay, Reserve
+from orders.requests import Cancel, CreateOrder, LineAsked, Pay, Placing, Reserve
 
 PROVIDER = "demo"
 
@@ -27,24 +27,63 @@ async def reserve(
     Raises:
         orders.errors.Refusal: What the writer decided, or `InFlight`.
     """
-    if identity.user in services.reserving:
+    return await _place(
+        services,
+        Reserve(
+            flash_sale=sale,
+            buyer=identity.user,
+            buyer_name=identity.name,
+            guest=identity.guest,
+            quantity=quantity,
+            key=key,
+            metadata=metadata,
+            actor=identity.user,
+        ),
+    )
+
+
+async def create(
+    services: Services,
+    identity: Identity,
+    room: str | None,
+    lines: list[LineAsked],
+    key: str,
+    metadata: dict[str, Any],
+) -> bytes:
+    """
+    Buy products at their ordinary price, from a room's shelf or from the shop; the order's JSON.
+
+    Raises:
+        Refused: `forbidden` for guests outside the demo: nobody would answer for what they hold.
+        rooms.errors.Refusal: There is no such room.
+        orders.errors.Refusal: What the writer decided, or `InFlight`.
+    """
+    if identity.guest and not services.options.demo:
+        raise Refused("forbidden", "Orders are for buyers with an account: sign in first.")
+    show = None if room is None else (await services.rooms.get(room)).show
+    return await _place(
+        services,
+        CreateOrder(
+            buyer=identity.user,
+            buyer_name=identity.name,
+            lines=lines,
+            key=key,
+            room=room,
+            show=show,
+            metadata=metadata,
+            actor=identity.user,
+        ),
+    )
+
+
+async def _place(services: Services, request: Placing) -> bytes:
+    if request.buyer in services.reserving:
         raise InFlight("Your reservation before this one is being worked on.")
-    services.reserving.add(identity.user)
+    services.reserving.add(request.buyer)
     try:
-        return await services.door.ask(
-            Reserve(
-                flash_sale=sale,
-                buyer=identity.user,
-                buyer_name=identity.name,
-                guest=identity.guest,
-                quantity=quantity,
-                key=key,
-                metadata=metadata,
-                actor=identity.user,
-            )
-        )
+        return await services.door.ask(request)
     finally:
-        services.reserving.discard(identity.user)
+        services.reserving.discard(request.buyer)
 
 
 async def pay(services: Services, identity: Identity, order: str) -> bytes:

@@ -12,7 +12,9 @@ from liveserver.problems import Refused
 from liveserver.services import Services
 from liveserver.web.read import decode
 from liveserver.web.requests.common import Id, RoomId, Units
+from liveserver.web.requests.orders import Lines
 from orders.errors import NotFound
+from orders.requests import LineAsked
 
 LIKES_MAX = 100  # in one call; a page sums up the taps of a second
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
@@ -30,6 +32,13 @@ class Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class ReserveArguments(Arguments, kw_only=True):
     flash_sale: Id
     quantity: Units = 1
+    key: Key
+    metadata: dict[str, Any] = {}
+
+
+class CreateArguments(Arguments, kw_only=True):
+    lines: Lines
+    room: RoomId | None = None
     key: Key
     metadata: dict[str, Any] = {}
 
@@ -54,6 +63,7 @@ class Rpc:
         self._services = services
         self._methods: dict[str, tuple[type[Arguments], _Method]] = {
             "reserve": (ReserveArguments, self._reserve),
+            "order.create": (CreateArguments, self._create),
             "order.pay": (OrderArguments, self._pay),
             "order.cancel": (OrderArguments, self._cancel),
             "like": (LikeArguments, self._like),
@@ -83,6 +93,15 @@ class Rpc:
         allow(who, "rpc.reserve")
         order = await buying.reserve(
             self._services, who, asked.flash_sale, asked.quantity, asked.key, asked.metadata
+        )
+        return _under("order", order)
+
+    async def _create(self, identity: Identity | None, asked: CreateArguments) -> bytes:
+        who = _somebody(identity)
+        allow(who, "rpc.order.create")
+        lines = [LineAsked(product_id=row.product_id, quantity=row.quantity) for row in asked.lines]
+        order = await buying.create(
+            self._services, who, asked.room, lines, asked.key, asked.metadata
         )
         return _under("order", order)
 

@@ -106,7 +106,10 @@ CHECKS = (
         + _sum(
             "c",
             ["product_id", "room"],
-            "SELECT product_id, room, units AS q FROM flash_sale WHERE granted = 1",
+            "SELECT product_id, room, units AS q FROM flash_sale WHERE granted = 1"
+            " UNION ALL SELECT l.product_id, o.room, l.quantity FROM order_lines l"
+            " JOIN orders o ON o.id = l.order_id"
+            f" WHERE o.flash_sale_id IS NULL AND o.room IS NOT NULL AND {HELD_SQL}",
         )
         + " ON c.product_id = g.product_id AND c.room = g.room"
         " WHERE g.used <> coalesce(c.counted, 0)",

@@ -5,7 +5,7 @@ Every request and what decides it, as one table; and one batch from requests to 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from orders import decide_orders, decide_products, decide_sales, requests
+from orders import decide_orders, decide_products, decide_sales, decide_shelf, requests
 from orders.desk import Answer, Desk
 from orders.errors import Refusal
 from orders.ledger import Wanted
@@ -26,6 +26,7 @@ class Rule(NamedTuple):
 
 RULES: dict[type, Rule] = {
     requests.Reserve: Rule(decide_orders.reserve_wants, decide_orders.reserve),
+    requests.CreateOrder: Rule(decide_shelf.create_wants, decide_shelf.create),
     requests.Pay: Rule(decide_orders.pay_wants, decide_orders.pay),
     requests.Cancel: Rule(decide_orders.cancel_wants, decide_orders.cancel),
     requests.CreateProduct: Rule(decide_products.create_wants, decide_products.create),
@@ -45,6 +46,9 @@ def check_request(request: AnyRequest) -> None:
     """What can be refused at the door: no text gets in that a database cannot hold."""
     if isinstance(request, requests.Reserve):
         check_reserve_request(request)
+        return
+    if isinstance(request, requests.CreateOrder):
+        decide_shelf.check_request(request)
         return
     for name in request.__struct_fields__:
         value = getattr(request, name)

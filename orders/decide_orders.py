@@ -61,6 +61,7 @@ def _place(desk: Desk, draft: SaleDraft, request: Reserve) -> bytes:
         state="reserved",
         sequence=1,
         merchant=sale.merchant,
+        room=sale.room,
         flash_sale_id=sale.id,
         quantity=request.quantity,
         amount_cents=sale.price_cents * request.quantity,

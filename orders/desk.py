@@ -27,7 +27,7 @@ from orders.rows import (
     StockDelta,
     UnitsDelta,
 )
-from orders.shapes import FlashSale
+from orders.shapes import FlashSale, Order
 
 #: An answer is made when the batch is decided, because a later request may change the same row.
 Answer = bytes | Callable[[], bytes]
@@ -158,12 +158,13 @@ class Desk:
 
     def count_in_grant(self, sale: SaleRow, units: int) -> None:
         """Count units of a sale in its room's grant."""
-        if not sale.granted or not units:
-            return
-        self.out.grants_used.append(
-            GrantDelta(product_id=sale.product_id, room=sale.room, used=units)
-        )
-        grant = self.facts.grants.get((sale.product_id, sale.room))
+        if sale.granted and units:
+            self.use_grant(sale.product_id, sale.room, units)
+
+    def use_grant(self, product_id: str, room: str, units: int) -> None:
+        """Count units in what a room may sell of a product; guarded again by the database."""
+        self.out.grants_used.append(GrantDelta(product_id=product_id, room=room, used=units))
+        grant = self.facts.grants.get((product_id, room))
         if grant is not None:
             grant.used += units
 
@@ -214,7 +215,9 @@ class Desk:
 
     def release(self, row: OrderRow) -> None:
         """Give the units of an ended order back: to its sale, or past a closed sale to stock."""
-        assert row.flash_sale_id is not None
+        if row.flash_sale_id is None:
+            self._release_lines(row)
+            return
         draft = self.sale(row.flash_sale_id)
         assert draft is not None, f"order {row.id} has no sale"
         draft.take(row.buyer, -row.quantity)
@@ -223,15 +226,23 @@ class Desk:
             self.move_stock(draft.row.product_id, committed=-row.quantity)
             self.count_in_grant(draft.row, -row.quantity)
 
+    def _release_lines(self, row: OrderRow) -> None:
+        """The units of an order without a sale go back to stock, and to the grants of its room."""
+        for line in msgspec.json.decode(row.answer, type=Order).lines:
+            self.move_stock(line.product_id, committed=-line.quantity)
+            if row.room is not None:
+                self.use_grant(line.product_id, row.room, -line.quantity)
+
     def drop_orders(self, ids: set[str]) -> set[str]:
         """Take back new orders whose key was known after all; the sales that they touched."""
         touched = set()
         for order_id in ids:
             row = self.new_orders.pop(order_id)
             self.keys.pop((row.buyer, row.key), None)
-            if row.flash_sale_id is not None:
-                self.sales[row.flash_sale_id].take(row.buyer, -row.quantity)
-                touched.add(row.flash_sale_id)
+            if row.flash_sale_id is None:
+                raise MemoryWrong("a key that was read and unknown is known")
+            self.sales[row.flash_sale_id].take(row.buyer, -row.quantity)
+            touched.add(row.flash_sale_id)
         self.out.lines = [line for line in self.out.lines if line.order_id not in ids]
         self.out.edges = [row for row in self.out.edges if row.order_id not in ids]
         return touched

@@ -157,15 +157,11 @@ class SqlTransaction:
             facts.sales |= {sale.id: sale for sale in _rows(SaleRow, rows)}
         if wanted.products:
             await self._read_products(facts, sorted(wanted.products))
-        for product, room in sorted(wanted.grants):
-            rows = await self._select(
-                t.sale_grant, t.sale_grant.c.product_id == product, t.sale_grant.c.room == room
-            )
+        if wanted.grants:
+            rows = await self._do.grants_at.run(self._connection, sorted(wanted.grants))
             facts.grants |= {(row.product_id, row.room): row for row in _rows(GrantRow, rows)}
-        for provider, payment in sorted(wanted.payments):
-            rows = await self._select(
-                t.payments, t.payments.c.provider == provider, t.payments.c.id == payment
-            )
+        if wanted.payments:
+            rows = await self._do.payments_of.run(self._connection, sorted(wanted.payments))
             facts.payments |= {(row.provider, row.id): row for row in _rows(PaymentRow, rows)}
 
     async def _read_orders(self, facts: Facts, wanted: Wanted) -> None:

@@ -30,6 +30,25 @@ class Reserve(Request, tag="reserve"):
     metadata: dict[str, Any] = {}
 
 
+class LineAsked(msgspec.Struct, kw_only=True):
+    """So many of a product. Its price is the server's business."""
+
+    product_id: str
+    quantity: int = 1
+
+
+class CreateOrder(Request, tag="create_order"):
+    """Buy products at their ordinary price: from a room's shelf, or from the shop (no room)."""
+
+    buyer: str
+    buyer_name: str
+    lines: list[LineAsked]
+    key: str  # as in `Reserve`
+    room: str | None = None
+    show: str | None = None
+    metadata: dict[str, Any] = {}
+
+
 class Pay(Request, tag="pay"):
     """The demo provider's payment: passes pending_payment and paid in one transaction."""
 
@@ -109,6 +128,7 @@ class Note(Request, tag="note"):
 
 AnyRequest = (
     Reserve
+    | CreateOrder
     | Pay
     | Cancel
     | CreateProduct
@@ -120,6 +140,14 @@ AnyRequest = (
     | CancelSale
     | Note
 )
+
+
+#: What makes an order: found again by its key, and one on its way at a time for each buyer.
+Placing = Reserve | CreateOrder
+
+#: Requests that may be decided again when nobody knows whether they were committed: they find
+#: what they did the first time.
+REPEATABLE = (Reserve, CreateOrder, Pay, Cancel)
 
 
 class Door(Protocol):

@@ -167,6 +167,7 @@ class OrderRow(Row):
     state: str
     sequence: int
     merchant: str
+    room: str | None
     flash_sale_id: str | None
     quantity: int
     amount_cents: int

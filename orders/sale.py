@@ -20,7 +20,7 @@ from orders.errors import (
     WrongState,
 )
 from orders.money import MAX_UNITS, check_cents, check_integer
-from orders.requests import CreateSale, Reserve
+from orders.requests import CreateSale, Placing, Reserve
 from orders.rows import GrantRow, OrderRow, ProductRow, SaleRow
 from orders.text import check_text
 
@@ -41,10 +41,10 @@ def check_reserve_request(request: Reserve) -> None:
     check_text(request.buyer_name, "buyer_name", least=0, most=MAX_NAME_CHARS)
     check_text(request.flash_sale, "flash_sale", most=MAX_ID_CHARS)
     if request.metadata:
-        _check_metadata(request.metadata)
+        check_metadata(request.metadata)
 
 
-def _check_metadata(metadata: dict[str, Any]) -> None:
+def check_metadata(metadata: dict[str, Any]) -> None:
     try:
         size = len(msgspec.json.encode(metadata))
     except (TypeError, ValueError, RecursionError) as error:
@@ -53,17 +53,20 @@ def _check_metadata(metadata: dict[str, Any]) -> None:
         raise Invalid(f"metadata may have {MAX_METADATA_BYTES} bytes", field="metadata")
 
 
-def fingerprint(request: Reserve) -> str:
+def fingerprint(request: Placing) -> str:
     """What makes two requests the same: a key repeated with another fingerprint is a conflict."""
-    return f"{request.flash_sale}|{request.quantity}"
+    if isinstance(request, Reserve):
+        return f"{request.flash_sale}|{request.quantity}"
+    lines = sorted(f"{line.product_id}*{line.quantity}" for line in request.lines)
+    return f"shelf|{request.room or ''}|{' '.join(lines)}"
 
 
-def check_repeat(order: OrderRow, request: Reserve) -> None:
+def check_repeat(order: OrderRow, request: Placing) -> None:
     """Whether an order found by its key belongs to this request."""
     check_repeat_fingerprint(order.fingerprint, request)
 
 
-def check_repeat_fingerprint(known: str, request: Reserve) -> None:
+def check_repeat_fingerprint(known: str, request: Placing) -> None:
     """The same from the stored fingerprint alone."""
     if known != fingerprint(request):
         raise KeyConflict("this key was used for another order")

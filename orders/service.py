@@ -33,7 +33,7 @@ from orders.ledger import (
 )
 from orders.memory import Memory
 from orders.news import News
-from orders.requests import AnyRequest, Cancel, Pay, Reserve
+from orders.requests import REPEATABLE, AnyRequest, Pay, Placing, Reserve
 from orders.rows import OrderRow
 from orders.sale import check_repeat
 from orders.waiting_service import Answered, Ask, WaitingLine, wait_for_answer
@@ -45,10 +45,6 @@ BUSY_SECONDS = 0.02  # before a batch that met a lock is tried again
 RETRY_SECONDS = 0.5  # before a database that failed is tried again
 STOP_SECONDS = 5.0  # for the last batch at a clean end, half of what the process has
 MAX_WRONG = 3  # times that memory may be wrong about one batch before the batch is halved
-
-#: Requests that may be decided again when nobody knows whether they were committed: they find
-#: what they did the first time.
-REPEATABLE = (Reserve, Pay, Cancel)
 
 
 class Counts(msgspec.Struct):
@@ -424,17 +420,21 @@ async def _insert_orders(
     known = (await transaction.read(Wanted(keys=set(missing)))).by_key
     again = set()
     for index, request in enumerate(batch):
-        if not isinstance(request, Reserve):
+        if not isinstance(request, Placing):
             continue
         key = OrderKey(request.buyer, "client", request.key)
         if key in missing and isinstance(results[index], bytes):
             results[index] = _repeat(known[key], request)
-        elif request.flash_sale in touched and isinstance(results[index], SoldOut | LimitExceeded):
+        elif (
+            isinstance(request, Reserve)
+            and request.flash_sale in touched
+            and isinstance(results[index], SoldOut | LimitExceeded)
+        ):
             again.add(index)
     return again
 
 
-def _repeat(order: OrderRow, request: Reserve) -> Result:
+def _repeat(order: OrderRow, request: Placing) -> Result:
     try:
         check_repeat(order, request)
     except Refusal as refusal:

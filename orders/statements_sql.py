@@ -8,6 +8,8 @@ was wrong and the whole batch is rolled back.
 from orders import schema_sql as t
 from orders.arrays_sql import BIG, TEXT, Statement, insert, select, update
 
+PLACE_FIELDS = (("product_id", TEXT), ("room", TEXT))
+PAYMENT_FIELDS = (("provider", TEXT), ("id", TEXT))
 KEY_FIELDS = (("buyer", TEXT), ("space", TEXT), ("key", TEXT))
 MOVE_FIELDS = (
     ("id", TEXT), ("known_state", TEXT), ("state", TEXT), ("sequence", BIG), ("changes", TEXT),
@@ -72,6 +74,19 @@ class Statements:
             KEY_FIELDS,
             "SELECT o.* FROM {r} JOIN orders o"
             " ON o.buyer = r.buyer AND o.space = r.space AND o.key = r.key" + lock,
+        )
+        self.grants_at = select(
+            dialect,
+            PLACE_FIELDS,
+            "SELECT o.* FROM {r} JOIN sale_grant o"
+            " ON o.product_id = r.product_id AND o.room = r.room"
+            " ORDER BY o.product_id, o.room" + lock,
+        )
+        self.payments_of = select(
+            dialect,
+            PAYMENT_FIELDS,
+            "SELECT o.* FROM {r} JOIN payments o ON o.provider = r.provider AND o.id = r.id"
+            " ORDER BY o.provider, o.id" + lock,
         )
         self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
         self.lines = insert(dialect, t.order_lines)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from orders.errors import InFlight, Refusal, Unavailable
 from orders.ledger import Answers, Failure
-from orders.requests import AnyRequest, Reserve
+from orders.requests import AnyRequest, Placing
 from orders.sale import check_repeat_fingerprint
 
 MAX_WAITING = 10_000  # requests a process; at 5,000 a second the last one waits 2 s
@@ -54,7 +54,7 @@ class WaitingLine:
         if self._open >= MAX_WAITING:
             done(Unavailable("too many requests are waiting: try again in a moment"))
             return
-        if isinstance(request, Reserve):
+        if isinstance(request, Placing):
             if request.buyer in self._buyers:
                 done(InFlight("your last reservation is still being worked on: ask again"))
                 return
@@ -71,7 +71,7 @@ class WaitingLine:
             batch.append(self._line.popleft())
         if not self._line:
             self.filled.clear()
-        batch.sort(key=lambda ask: isinstance(ask.request, Reserve))
+        batch.sort(key=lambda ask: isinstance(ask.request, Placing))
         return batch
 
     def drop_old(self) -> None:
@@ -91,7 +91,7 @@ class WaitingLine:
     def answer(self, ask: Ask, result: Answered) -> None:
         """Let a waiter go."""
         self._open -= 1
-        if isinstance(ask.request, Reserve):
+        if isinstance(ask.request, Placing):
             self._buyers.discard(ask.request.buyer)
         ask.done(result)
 
@@ -127,7 +127,7 @@ async def wait_for_answer(
 
 async def late_answer(request: AnyRequest, answers: Answers) -> bytes:
     """The order with the key of a request that nobody answered, if there is one."""
-    if isinstance(request, Reserve):
+    if isinstance(request, Placing):
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 found = await answers.answer_by_key(request.buyer, "client", request.key)

@@ -5,7 +5,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from liveserver.rpc import LikeArguments, OrderArguments, ReserveArguments, RoomArguments
+from liveserver.rpc import (
+    CreateArguments,
+    LikeArguments,
+    OrderArguments,
+    ReserveArguments,
+    RoomArguments,
+)
 from liveserver.web.requests.rooms import ShelfItem, Snapshot
 from orders.shapes import FlashSale, Order, Product
 from orders.webhooks import EVENT_TYPES
@@ -196,6 +202,7 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
 
 RPC: dict[str, tuple[type[Struct], type[Struct] | None]] = {
     "reserve": (ReserveArguments, OrderAnswer),
+    "order.create": (CreateArguments, OrderAnswer),
     "order.pay": (OrderArguments, OrderAnswer),
     "order.cancel": (OrderArguments, OrderAnswer),
     "like": (LikeArguments, None),

@@ -80,6 +80,7 @@ WHO: dict[str, set[str]] = {
     "PATCH /v1/flash-sales/{sale}": SELLER,
     "POST /v1/flash-sales/{sale}/cancel": SELLER,
     "POST /v1/flash-sales/{sale}/reservations": SIGNED_IN,
+    "POST /v1/orders": SIGNED_IN,
     "GET /v1/orders": SIGNED_IN,
     "GET /v1/orders/{order}": {"buyer", "merchant"},
     "GET /v1/orders/{order}/history": {"buyer", "merchant"},
@@ -136,6 +137,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/flash-sales/{sale}": {"units": 6},
     "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},
     "POST /v1/flash-sales/{sale}/reservations": {"quantity": 1},
+    "POST /v1/orders": {"room": "{room}", "lines": [{"product_id": "{product}"}]},
     "POST /v1/webhook-endpoints": {"url": "https://example.com/hook"},
     "PATCH /v1/webhook-endpoints/{endpoint}": {"events": ["order.paid"]},
     "POST /v1/webhook-endpoints/{endpoint}/replay": {"since": "{now}"},
@@ -153,6 +155,8 @@ class Scene:
         """A path or body with its names replaced by what is there."""
         if isinstance(value, dict):
             return {key: self.fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
         if not isinstance(value, str):
             return value
         for name, text in self.values.items():
@@ -271,6 +275,7 @@ def _as_agreed(line: str, caller: str, status: int, text: str) -> bool:
 
 RPC_WHO: dict[str, set[str]] = {
     "reserve": SIGNED_IN,
+    "order.create": SIGNED_IN,
     "order.pay": {"buyer"},
     "order.cancel": {"buyer"},
     "like": SIGNED_IN,
@@ -288,6 +293,7 @@ async def test_every_caller_on_every_rpc_method(shop: Shop, room: str) -> None:
     scene = await build_scene(shop, room, 0)
     arguments = {
         "reserve": b'{"flash_sale":"{sale}","quantity":1,"key":"{caller}"}',
+        "order.create": b'{"lines":[{"product_id":"{product}"}],"key":"o-{caller}"}',
         "order.pay": b'{"order":"{order}"}',
         "order.cancel": b'{"order":"{order}"}',
         "like": b'{"room":"{room}","count":1}',

@@ -137,6 +137,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("sequence", BIG, autoincrement=False, nullable=False),
         sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("room", sa.Text(), nullable=True),
         sa.Column("flash_sale_id", sa.Text(), nullable=True),
         sa.Column("quantity", BIG, autoincrement=False, nullable=False),
         sa.Column("amount_cents", BIG, autoincrement=False, nullable=False),

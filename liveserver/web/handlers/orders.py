@@ -1,10 +1,13 @@
 """Orders: buyers see and end their own, a merchant sees those of its shop."""
 
+import msgspec
+
 from liveserver import buying
 from liveserver.web.requests.common import Page
-from liveserver.web.requests.orders import EdgeList, OrderList
-from liveserver.web.route import Call, Route, Subject, of_caller
+from liveserver.web.requests.orders import EdgeList, NewLine, NewOrder, OrderList
+from liveserver.web.route import Call, Created, Route, Subject, of_caller
 from orders.errors import NotFound
+from orders.requests import LineAsked
 from orders.shapes import Order
 
 
@@ -14,6 +17,23 @@ async def of_order(call: Call) -> Subject:
     if order is None:
         raise NotFound("There is no such order.")
     return Subject(buyer=order.buyer.id, merchant=order.merchant, thing=order)
+
+
+def asked(lines: list[NewLine]) -> list[LineAsked]:
+    """The lines as the writer takes them."""
+    return [LineAsked(product_id=line.product_id, quantity=line.quantity) for line in lines]
+
+
+async def create(call: Call) -> Created:
+    """
+    Hold every line or none, at the prices of the moment. The same Idempotency-Key gets the same
+    order again.
+    """
+    body: NewOrder = call.body
+    raw = await buying.create(
+        call.services, call.who, body.room, asked(body.lines), call.key, body.metadata
+    )
+    return Created(raw, f"/v1/orders/{msgspec.json.decode(raw, type=Order).id}")
 
 
 async def list_orders(call: Call) -> OrderList:
@@ -47,6 +67,20 @@ async def cancel(call: Call) -> bytes:
 
 
 ROUTES = [
+    Route(
+        method="POST",
+        path="/v1/orders",
+        action="order.create",
+        handler=create,
+        summary="Order products from a shelf or the shop",
+        tag="orders",
+        request=NewOrder,
+        answer=Order,
+        status=201,
+        refuses=("forbidden", "not-found", "sold-out", "in-flight", "idempotency-conflict"),
+        idempotent=True,
+        limit="reserve",
+    ),
     Route(
         method="GET",
         path="/v1/orders",
