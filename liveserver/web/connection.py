@@ -12,6 +12,8 @@ from liveserver.web.headers import harden
 
 log = logging.getLogger(__name__)
 
+TURNS_MAX = 20  # of the loop; after that the last request is not ending but reading its body
+
 
 class Connection(RequestHandler):
     """
@@ -22,10 +24,32 @@ class Connection(RequestHandler):
     #: gets the first bytes of every further request and says whether it takes the socket
     take_back: Callable[[asyncio.BaseTransport, bytes], bool] | None = None
 
+    _held = b""  # bytes that came while an answered request was being put away
+
     def data_received(self, data: bytes) -> None:
-        idle = self._waiter is not None and not self._waiter.done() and self._request_count > 0
-        transport = self.transport
-        if idle and transport is not None and self.take_back and self.take_back(transport, data):
+        if self.take_back is None or self._request_count == 0:
+            super().data_received(data)
+            return
+        self._held += data
+        self._pass_on()
+
+    def _pass_on(self, turn: int = 0) -> None:
+        """
+        Hand on what came, to aiohttp or to whoever takes the socket.
+
+        A client may be faster with its next request than aiohttp is with the end of the last one,
+        which takes it a few turns of the loop after the answer is written.
+        """
+        ending = not self._request_in_progress and self._waiter is None and not self._messages
+        if ending and turn < TURNS_MAX:
+            self._loop.call_soon(self._pass_on, turn + 1)
+            return
+        data, self._held = self._held, b""
+        transport, waiter = self.transport, self._waiter
+        if not data or transport is None:
+            return
+        idle = waiter is not None and not waiter.done()
+        if idle and self.take_back is not None and self.take_back(transport, data):
             self.transport = None  # not ours to close any more
             self.connection_lost(None)
             return
