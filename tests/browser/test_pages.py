@@ -132,6 +132,32 @@ async def test_a_newcomer_reads_what_was_said_before(visit: Visit) -> None:
     await expect(there.first).to_be_visible()
 
 
+async def test_the_chat_stays_at_its_end_until_the_reader_scrolls_up(
+    visit: Visit, shop: Server
+) -> None:
+    """A sale that takes its room does not unstick it; scrolled up, a pill counts what is new."""
+    speaker = await visit("/rooms/demo", user="streamer")
+    reader = await visit("/rooms/demo", language="en")
+
+    async def say(words: str) -> None:
+        await speaker.get_by_test_id("chat-input").fill(words)
+        await speaker.get_by_test_id("chat-send").click()
+        await expect(reader.get_by_test_id("chat-row").filter(has_text=words)).to_have_count(1)
+
+    for number in range(8):
+        await say(f"line {number}, long enough to fill more than half of a row on a phone")
+    sale = await start_sale(shop, "demo-3", 5)
+    await expect(card(reader, sale)).to_be_visible()
+    await say("the last one")
+    await expect(reader.get_by_text("the last one")).to_be_in_viewport()
+    await reader.get_by_test_id("chat-log").evaluate("log => { log.scrollTop = 0; }")
+    await say("one more")
+    await expect(reader.get_by_test_id("chat-new")).to_have_text("1 new message")
+    await reader.get_by_test_id("chat-new").click()
+    await expect(reader.get_by_text("one more")).to_be_in_viewport()
+    await expect(reader.get_by_test_id("chat-new")).to_be_hidden()
+
+
 async def test_danmaku_flies_over_every_page_and_can_be_switched_off(visit: Visit) -> None:
     """Shown to the others; off means gone, and off again after a reload."""
     sender = await visit("/rooms/demo", user="streamer")

@@ -37,6 +37,8 @@ export class ChatPanel extends HTMLElement {
     /** @type {RoomStore|null} */
     this.store = null;
     this.staff = false;
+    /** Whether the reader is at the end; only their own scrolling changes it. */
+    this.sticky = true;
     this.unread = 0;
     this.unspoken = 0;
     /** @type {Set<string>} */
@@ -64,7 +66,8 @@ export class ChatPanel extends HTMLElement {
     );
     this.problem = h("p", { class: "chat-problem", role: "alert", testid: "chat-problem", hidden: true });
     this.form = h("form", { class: "composer", on: { submit: (/** @type {Event} */ event) => this.onSubmit(event) } }, this.modeButton, this.input, this.send);
-    this.log.addEventListener("scroll", () => this.isAtEnd() && this.toEnd(), { passive: true });
+    this.log.addEventListener("scroll", () => this.onScroll(), { passive: true });
+    new ResizeObserver(() => this.sticky && this.toEnd()).observe(this.log);
   }
 
   /** @param {RoomStore} store @param {{staff?: boolean, danmaku?: boolean, composerIn?: HTMLElement}} [options] */
@@ -110,11 +113,10 @@ export class ChatPanel extends HTMLElement {
 
   /** @param {HTMLElement} row */
   addRow(row) {
-    const atEnd = this.isAtEnd();
     this.list.querySelector("[data-empty]")?.remove();
     this.list.append(row);
     this.trim();
-    if (atEnd) this.toEnd();
+    if (this.sticky) this.toEnd();
     else {
       this.unread += 1;
       this.newer.hidden = false;
@@ -164,11 +166,14 @@ export class ChatPanel extends HTMLElement {
     this.addRow(h("li", { class: "chat-row system ticker", testid: "ticker-row" }, icon("bag"), h("span", null, words)));
   }
 
-  isAtEnd() {
-    return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < STICKY_PX;
+  onScroll() {
+    const { scrollHeight, scrollTop, clientHeight } = this.log;
+    this.sticky = scrollHeight - scrollTop - clientHeight < STICKY_PX;
+    if (this.sticky && this.unread) this.toEnd();
   }
 
   toEnd() {
+    this.sticky = true;
     this.log.scrollTop = this.log.scrollHeight;
     this.unread = 0;
     this.newer.hidden = true;
