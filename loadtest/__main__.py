@@ -2,16 +2,20 @@
 
 import argparse
 import asyncio
+import tempfile
+from pathlib import Path
 
-from loadtest import rush
+from loadtest import checker, faults, journal, rush
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
     scenarios = parser.add_subparsers(dest="scenario", required=True, metavar="SCENARIO")
     add_rush(scenarios.add_parser("rush", help="many buyers want few units at the same moment"))
+    add_faults(scenarios.add_parser("faults", help="faults under load, each checked"))
+    add_check(scenarios.add_parser("check", help="clients' journals against the database"))
     options = parser.parse_args()
-    options.go(options)
+    raise SystemExit(options.go(options))
 
 
 def add_rush(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +27,39 @@ def add_rush(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--buyers", type=int, default=200)
     parser.add_argument("--units", type=int, default=50)
     parser.set_defaults(go=go_rush)
+
+
+def add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", default="", metavar="F2,F5", help="these faults alone")
+    parser.add_argument("--short", action="store_true", help="a few cells, shorter faults")
+    parser.add_argument("--folder", type=Path, help="where cells run; kept where one failed")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="put the table in there")
+    parser.set_defaults(go=go_faults)
+
+
+def go_faults(options: argparse.Namespace) -> int:
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="faults-"))
+    only = {name for name in options.only.split(",") if name}
+    failed = faults.run(only, options.short, folder, options.report)
+    print(f"{failed} cells failed" + (f"; see {folder}" if failed else ""))
+    return 1 if failed else 0
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--database", required=True, help="path of a SQLite file, or a URL")
+    parser.add_argument("--journal", required=True, type=Path, help="what clients were told")
+    parser.add_argument("--outage-ms", type=int, default=0, help="how long nothing could be done")
+    parser.set_defaults(go=go_check)
+
+
+def go_check(options: argparse.Namespace) -> int:
+    books = asyncio.run(checker.read_books(checker.database_url(options.database)))
+    lines = journal.read(options.journal)
+    violations = checker.check(checker.Run(books, lines, options.outage_ms))
+    for violation in violations:
+        print(violation)
+    print(f"{len(books.orders)} orders, {len(lines)} lines, {len(violations)} violations")
+    return 1 if violations else 0
 
 
 def go_rush(options: argparse.Namespace) -> None:

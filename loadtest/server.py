@@ -32,6 +32,7 @@ class Server:
     base: str = ""
     port: int = 0
     seen: bytes = b""
+    log_folder: Path | None = None  # beside the data directory where nothing is said
 
     def start(self) -> "Server":
         environ = {
@@ -40,7 +41,8 @@ class Server:
             "LIVESERVER_PORT": str(self.port),
             **self.environ,
         }
-        self.log = (self.data.parent / f"{self.data.name}.log").open("ab")
+        folder = self.log_folder or self.data.parent
+        self.log = (folder / f"{self.data.name}.log").open("ab")
         self.process = subprocess.Popen(
             [BIN / "liveserver", "run", *self.arguments],
             env=environ,

@@ -1,0 +1,239 @@
+"""
+Buyers in waves: many press the button in the same moment, again and again, while faults strike.
+
+Each visit takes one buyer through a small story: reserve with a key until the answer is final, then
+perhaps pay, cancel, or send the same key again. Everything that was sent and told is in the
+journal. Two sales run: a scarce one whose unpaid units come back after seconds and are sold again,
+and a plentiful one that always has something to sell.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from loadtest.journal import Journal, now
+from loadtest.rush import problem_name
+from loadtest.shop import Json, Shop
+
+WAVE_BUYERS = 40
+WAVE_SECONDS = 0.25
+MAX_OPEN = 250  # visits; while the server is away no more come
+RETRY_SECONDS = (0.05, 0.4)  # jittered, as a patient client would
+VISIT_SECONDS = 60.0  # a buyer who got no final answer by then gives up
+CALL_SECONDS = 6.0  # SDKs give up after 5 s
+SCARCE_HOLD_SECONDS = 4
+SCARCE_UNITS = 120
+PLENTY_UNITS = 20_000
+#: problems that end a buyer's attempts; all else (503, 409 in-flight, a cut line) is repeated
+FINAL = {
+    "sold-out", "limit-exceeded", "ended", "not-started", "validation", "forbidden", "not-found",
+    "invalid-state",
+}  # fmt: skip
+
+
+@dataclass
+class Habits:
+    """What buyers do, as shares of all visits; `copies` = how often each request is sent."""
+
+    pay: float = 0.3
+    cancel: float = 0.2
+    repeat: float = 0.2
+    two_keys: float = 0.1
+    late: float = 0.0  # pays after the hold ended, pays a cancelled order, pays twice
+    copies: int = 1
+
+
+@dataclass
+class Waves:
+    """The load on one server; `start`, strike, `stop`."""
+
+    shop: Shop
+    journal: Journal
+    seed: int
+    habits: Habits = field(default_factory=Habits)
+    sales: list[Json] = field(default_factory=list)
+    attempts: int = 0
+    acknowledged: int = 0
+    open_asks: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.idle: deque[Json] = deque()
+        self.visits: set[asyncio.Task[None]] = set()
+        self.launched = asyncio.Event()
+        self.told_keys: set[str] = set()  # of orders that a client knows of
+        self._task: asyncio.Task[None] | None = None
+
+    async def prepare(self, buyers: int = 300) -> None:
+        """Sign in, fill the shelves, start both sales."""
+        self.merchant = await self.shop.sign_in("merchant", "demo")
+        await asyncio.gather(*(self._sign_in(n) for n in range(buyers)))
+        products = await self.shop.call("GET", "/v1/products", self.merchant)
+        self.products = {item["sku"]: item["id"] for item in products["items"]}
+        body = {"delta": PLENTY_UNITS, "reason": "for the load"}
+        for sku in ("demo-1", "demo-2"):
+            path = f"/v1/products/{self.products[sku]}/stock"
+            await self.shop.call("POST", path, self.merchant, body)
+        for sku, units, limit, hold in (
+            ("demo-1", SCARCE_UNITS, 2, SCARCE_HOLD_SECONDS),
+            ("demo-2", PLENTY_UNITS, 1_000, 300),
+        ):
+            sale = await self.shop.start_sale(
+                self.merchant, "demo", sku, units,
+                buyers="guest", per_buyer_limit=limit, hold_seconds=hold, duration_seconds=600,
+            )  # fmt: skip
+            self.sales.append(sale)
+            self.journal.note("sale", sale=sale["id"], units=units, limit=limit, price_cents=100)
+
+    async def _sign_in(self, n: int) -> None:
+        await asyncio.sleep(n * 0.003)
+        session = await self.shop.guest(f"buyer {n}")
+        self.idle.append({"user": session["user"], "token": session["token"]})
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._launch())
+
+    async def stop(self) -> None:
+        """No new visits; waits for those under way."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*self.visits)
+
+    async def middle_of_a_wave(self, least: int = WAVE_BUYERS // 2) -> None:
+        """Returns with at least `least` requests open."""
+        while True:
+            self.launched.clear()
+            await self.launched.wait()
+            for _ in range(50):  # the window is some milliseconds: look after every step
+                if self.open_asks >= least:
+                    return
+                await asyncio.sleep(0)
+
+    async def _launch(self) -> None:
+        while True:
+            for _ in range(WAVE_BUYERS):
+                if not self.idle or len(self.visits) >= MAX_OPEN:
+                    break
+                task = asyncio.create_task(self._visit(self.idle.popleft()))
+                self.visits.add(task)
+                task.add_done_callback(self.visits.discard)
+            self.launched.set()
+            await asyncio.sleep(WAVE_SECONDS)
+
+    async def _visit(self, buyer: Json) -> None:
+        try:
+            async with asyncio.timeout(VISIT_SECONDS):
+                await self._story(buyer)
+        except TimeoutError:
+            pass  # its attempts are in the journal; the checks know what it was told
+        finally:
+            self.idle.append(buyer)
+
+    async def _story(self, buyer: Json) -> None:
+        dice = self.random.random()
+        sale = self.random.choice(self.sales)
+        quantity = 2 if self.random.random() < 0.1 else 1
+        keys = [secrets.token_hex(8)]
+        if self.random.random() < self.habits.two_keys:
+            keys.append(secrets.token_hex(8))  # two windows of one buyer
+        got = await asyncio.gather(*(self.reserve(buyer, sale["id"], quantity, k) for k in keys))
+        for key, order in zip(keys, got, strict=True):
+            if order is not None:
+                await self._after(buyer, sale["id"], quantity, key, order["id"], dice)
+
+    async def _after(
+        self, buyer: Json, sale: str, quantity: int, key: str, order: str, dice: float
+    ) -> None:
+        habits = self.habits
+        if dice < habits.late:
+            await self._pay_wrongly(buyer, order, dice < habits.late / 2)
+        elif dice < habits.late + habits.pay:
+            await self.end_order(buyer, order, "pay")
+        elif dice < habits.late + habits.pay + habits.cancel:
+            await self.end_order(buyer, order, "cancel")
+        elif dice < habits.late + habits.pay + habits.cancel + habits.repeat:
+            await self.reserve(buyer, sale, quantity, key)
+
+    async def _pay_wrongly(self, buyer: Json, order: str, cancelled: bool) -> None:
+        """Twice at once, for an order that was cancelled or whose hold has ended."""
+        if cancelled:
+            await self.end_order(buyer, order, "cancel")
+        else:
+            await asyncio.sleep(SCARCE_HOLD_SECONDS + 0.5)
+        await asyncio.gather(*(self.end_order(buyer, order, "pay") for _ in range(2)))
+
+    async def reserve(self, buyer: Json, sale: str, quantity: int, key: str) -> Json | None:
+        """Send it until the answer is final; the order, or None when refused."""
+        path = f"/v1/flash-sales/{sale}/reservations"
+        facts = {"what": "reserve", "sale": sale, "key": key, "quantity": quantity}
+        return await self._insist(path, buyer, facts, {"quantity": quantity})
+
+    async def end_order(self, buyer: Json, order: str, what: str) -> None:
+        """`pay` or `cancel`, until the answer is final."""
+        await self._insist(f"/v1/orders/{order}/{what}", buyer, {"what": what, "order": order}, {})
+
+    async def _insist(self, path: str, buyer: Json, facts: Json, body: Json) -> Json | None:
+        while True:
+            copies = [self._jitter(n, path, buyer, facts, body) for n in range(self.habits.copies)]
+            answers = await asyncio.gather(*copies)
+            final = [answer for answer in answers if answer is not None]
+            if final:
+                return next((answer for answer in final if "id" in answer), None)
+            await asyncio.sleep(self.random.uniform(*RETRY_SECONDS))
+
+    async def _jitter(self, n: int, path: str, buyer: Json, facts: Json, body: Json) -> Json | None:
+        """A copy some milliseconds later: they overtake one another on their way."""
+        if n:
+            await asyncio.sleep(self.random.uniform(0, 0.03))
+        return await self._ask_once(path, buyer, facts, body)
+
+    async def _ask_once(self, path: str, buyer: Json, facts: Json, body: Json) -> Json | None:
+        """One attempt: the order, `{}` for a final refusal, None when nobody knows."""
+        headers = {"Authorization": f"Bearer {buyer['token']}"}
+        if "key" in facts:
+            headers["Idempotency-Key"] = f'"{facts["key"]}"'
+        self.attempts += 1
+        self.open_asks += 1
+        sent, status, text = now(), 0, ""
+        try:
+            async with (
+                asyncio.timeout(CALL_SECONDS),
+                self.shop.session.post(self.shop.base + path, json=body, headers=headers) as answer,
+            ):
+                raw = await answer.text()  # whole, or an error: half an answer tells nothing
+                status, text = answer.status, raw
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            text = type(error).__name__
+        finally:
+            self.open_asks -= 1
+            self.journal.note(
+                "ask", sent=sent, told=now(), buyer=buyer["user"], status=status, body=text, **facts
+            )
+        if status in (200, 201):
+            self.acknowledged += 1
+            self.told_keys.add(facts.get("key", ""))
+            order: Json = json.loads(text)
+            return order
+        return {} if problem_name(text.encode()) in FINAL else None
+
+    async def look(self) -> None:
+        """Write down what pages show now: every sale through fresh connections, and the room."""
+        for _ in range(4):  # fresh connections land on different workers
+            async with Shop(self.shop.base) as shop:
+                for sale in self.sales:
+                    with contextlib.suppress(aiohttp.ClientError):
+                        shown = await shop.call("GET", f"/v1/flash-sales/{sale['id']}")
+                        self._seen("sale", shown)
+                room = await shop.call("GET", "/v1/rooms/demo")
+                for shown in room["flash_sales"]:
+                    self._seen("room", shown)
+
+    def _seen(self, where: str, sale: Json) -> None:
+        self.journal.note("seen", where=where, sale=sale["id"], units_left=sale["units_left"])
