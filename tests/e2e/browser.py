@@ -1,6 +1,7 @@
 """What people do in a browser, as functions over Playwright pages."""
 
 import json
+import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -76,8 +77,11 @@ async def buy(page: Page) -> None:
 
 
 async def shoot(page: Page, name: str) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    """A picture for the documents: where it is missing, or all anew with `SCREENSHOTS=1`."""
+    file = SCREENSHOTS / f"{name}.png"
+    if not file.exists() or os.environ.get("SCREENSHOTS"):
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=file)
 
 
 def verified_events(data: Path) -> list[dict[str, Any]]:
