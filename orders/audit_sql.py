@@ -152,6 +152,27 @@ CHECKS = (
         f" FROM order_edges e WHERE e.from_state || '>' || e.state NOT IN ({ALLOWED_SQL})",
     ),
     Check(
+        "orders.refunded_cents",
+        "SELECT o.id, o.refunded_cents, coalesce(c.counted, 0) FROM orders o "
+        + _sum(
+            "c",
+            ["order_id"],
+            "SELECT order_id, amount_cents AS q FROM refunds WHERE kind = 'order'",
+        )
+        + " ON c.order_id = o.id WHERE o.refunded_cents <> coalesce(c.counted, 0)",
+    ),
+    Check(
+        "payments.amount_cents of a returned payment",
+        "SELECT p.provider || ' ' || p.id, p.amount_cents, coalesce(c.counted, 0) FROM payments p "
+        + _sum(
+            "c",
+            ["provider", "payment_id"],
+            "SELECT provider, payment_id, amount_cents AS q FROM refunds WHERE kind = 'payment'",
+        )
+        + " ON c.provider = p.provider AND c.payment_id = p.id WHERE p.state = 'returned'"
+        " AND p.amount_cents <> coalesce(c.counted, 0)",
+    ),
+    Check(
         "payments.amount_cents of a paid order",
         "SELECT o.id, coalesce(c.counted, 0), o.amount_cents FROM orders o "
         + _sum(

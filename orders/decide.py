@@ -5,7 +5,15 @@ Every request and what decides it, as one table; and one batch from requests to 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from orders import decide_orders, decide_products, decide_sales, decide_shelf, requests
+from orders import (
+    decide_delivery,
+    decide_orders,
+    decide_payments,
+    decide_products,
+    decide_sales,
+    decide_shelf,
+    requests,
+)
 from orders.desk import Answer, Desk
 from orders.errors import Refusal
 from orders.ledger import Wanted
@@ -27,7 +35,13 @@ class Rule(NamedTuple):
 RULES: dict[type, Rule] = {
     requests.Reserve: Rule(decide_orders.reserve_wants, decide_orders.reserve),
     requests.CreateOrder: Rule(decide_shelf.create_wants, decide_shelf.create),
-    requests.Pay: Rule(decide_orders.pay_wants, decide_orders.pay),
+    requests.Pay: Rule(decide_payments.pay_wants, decide_payments.pay),
+    requests.StartPayment: Rule(decide_payments.pay_wants, decide_payments.start),
+    requests.Verdict: Rule(decide_payments.pay_wants, decide_payments.verdict),
+    requests.MarkPaid: Rule(decide_payments.pay_wants, decide_payments.mark_paid),
+    requests.Refund: Rule(decide_payments.refund_wants, decide_payments.refund),
+    requests.Ship: Rule(decide_delivery.order_wants, decide_delivery.ship),
+    requests.Complete: Rule(decide_delivery.order_wants, decide_delivery.complete),
     requests.Cancel: Rule(decide_orders.cancel_wants, decide_orders.cancel),
     requests.CreateProduct: Rule(decide_products.create_wants, decide_products.create),
     requests.EditProduct: Rule(decide_products.edit_wants, decide_products.edit),

@@ -1,21 +1,20 @@
-"""Decisions about orders: reserve, pay, cancel, expire. Pure: drafts in, drafts changed."""
+"""Decisions about orders: reserve, cancel, expire, void. Pure: drafts in, drafts changed."""
 
 import msgspec
 
+from orders.decide_payments import order_row, refund_all
 from orders.desk import Answer, Desk, SaleDraft
-from orders.errors import NotFound, WrongState
+from orders.errors import NotFound
 from orders.ledger import OrderKey, Wanted
 from orders.memory import Memory
-from orders.order import edge, path
-from orders.requests import Cancel, Pay, Reserve
-from orders.rows import VOID_DONE, LineRow, OrderRow, PaymentRow, SaleRow
+from orders.requests import Cancel, Reserve
+from orders.rows import VOID_DONE, LineRow, OrderRow, SaleRow
 from orders.sale import (
     check_repeat,
     check_reserve,
     fingerprint,
 )
 from orders.shapes import Buyer, Line, Order
-from orders.text import check_text
 from orders.times import rfc3339
 
 CLIENT = "client"  # the space of keys that buyers make
@@ -117,77 +116,37 @@ def _order(desk: Desk, sale: SaleRow, request: Reserve, order_id: str) -> Order:
     )
 
 
-def pay_wants(memory: Memory, request: Pay, wanted: Wanted) -> None:
-    wanted.orders.add(request.order)
-    wanted.payments.add((request.provider, request.payment))
-
-
-def pay(desk: Desk, request: Pay) -> Answer:
-    """The whole amount, once: the same payment repeated changes nothing."""
-    check_text(request.provider, "provider", most=64)
-    check_text(request.payment, "payment", most=200)
-    row = _order_row(desk, request.order)
-    booked = desk.facts.payments.get((request.provider, request.payment))
-    if booked is not None:
-        if booked.order_id != row.id:
-            raise WrongState("this payment belongs to another order")
-        return row.json
-    if row.state == "reserved" and row.expires_at is not None and desk.now >= row.expires_at:
-        raise WrongState("the order was held until its deadline, which has passed", state="expired")
-    steps = path(row.state, "paid")
-    edge(row.state, steps[0])
-    row.paid_at = desk.now
-    for step in steps:
-        fields: dict[str, object] = {"paid_at": rfc3339(desk.now)} if step == "paid" else {}
-        desk.move_order(row, step, request.actor, fields)
-    payment = PaymentRow(
-        provider=request.provider,
-        id=request.payment,
-        order_id=row.id,
-        amount_cents=row.amount_cents,
-        currency=row.currency,
-        state="captured",
-        at=desk.now,
-    )
-    desk.out.payments.append(payment)
-    desk.facts.payments[(request.provider, request.payment)] = payment
-    return row.json
-
-
 def cancel_wants(memory: Memory, request: Cancel, wanted: Wanted) -> None:
     wanted.orders.add(request.order)
 
 
 def cancel(desk: Desk, request: Cancel) -> Answer:
     """An unpaid order ends and its units are free again; repeated, it changes nothing."""
-    row = _order_row(desk, request.order)
+    row = order_row(desk, request.order)
     if row.state != "cancelled":
         desk.move_order(row, "cancelled", request.actor, {})
     return row.json
 
 
 def expire_due(desk: Desk) -> None:
-    """End the orders whose hold is over."""
+    """End the orders whose hold is over; where a payment was started, its provider is asked."""
     for order_id in desk.facts.due:
         row = desk.facts.orders[order_id]
         if row.state == "reserved":
             desk.move_order(row, "expired", "system", {})
+        elif row.state == "pending_payment":
+            desk.move_order(row, "payment_unknown", "system", {})
 
 
 def void_orders(desk: Desk, sale_id: str) -> None:
-    """Cancel the unpaid orders of a voided sale, a part at a time until none is left."""
+    """Cancel or refund the orders of a voided sale, a part at a time until none is left."""
     for order_id in desk.facts.void:
         row = desk.facts.orders[order_id]
         if row.state in ("reserved", "pending_payment"):
             desk.move_order(row, "cancelled", "system", {})
+        elif row.state == "paid":
+            refund_all(desk, row, "the sale was cancelled")
     if not desk.facts.void_more:
         draft = desk.sale(sale_id)
         assert draft is not None
         draft.row.void = VOID_DONE
-
-
-def _order_row(desk: Desk, order_id: str) -> OrderRow:
-    row = desk.facts.orders.get(order_id)
-    if row is None:
-        raise NotFound("no such order")
-    return row

@@ -73,7 +73,7 @@ def create(desk: Desk, request: CreateOrder) -> Answer:
     _check_one_shop(products)
     for line, product in zip(request.lines, products, strict=True):
         if request.room is not None:
-            _check_grant(desk.facts.grants.get((product.id, request.room)), product, line.quantity)
+            check_grant(desk.facts.grants.get((product.id, request.room)), product, line.quantity)
         check_stock(product, line.quantity)
     amount = sum(
         product.price_cents * line.quantity
@@ -99,7 +99,7 @@ def _check_one_shop(products: list[ProductRow]) -> None:
         raise Invalid("the lines are in several currencies: make one order each", field="lines")
 
 
-def _check_grant(grant: GrantRow | None, product: ProductRow, quantity: int) -> None:
+def check_grant(grant: GrantRow | None, product: ProductRow, quantity: int) -> None:
     """A room sells only what was granted to it: from a price, so many units."""
     if grant is None:
         raise Forbidden(f"{product.sku} is not granted to this room", product=product.id)

@@ -20,6 +20,8 @@ from orders.rows import (
     NoteRow,
     OrderMove,
     OrderRow,
+    PaymentMove,
+    PaymentRow,
     ProductRow,
     SaleChange,
     SaleRow,
@@ -188,6 +190,7 @@ class Desk:
     def move_order(self, row: OrderRow, to: str, actor: str, changes: dict[str, object]) -> None:
         """One edge of an order; where it ends the order, its stock goes back."""
         step = edge(row.state, to)
+        releases = step.releases or (to == "refunded" and bool(row.restocked))
         self.order_base.setdefault(row.id, row.state)
         fields: dict[str, object] = msgspec.json.decode(row.changes)
         fields.update(changes, state=to, sequence=row.sequence + 1)
@@ -195,7 +198,7 @@ class Desk:
         row.sequence += 1
         row.changes = msgspec.json.encode(fields).decode()
         self._add_edge(row, from_state, to, actor)
-        if step.releases:
+        if releases:
             self.release(row)
 
     def _add_edge(self, row: OrderRow, from_state: str, to: str, actor: str) -> None:
@@ -212,6 +215,23 @@ class Desk:
                 changes=row.changes,
             )
         )
+
+    def move_payment(self, known: PaymentRow, to: PaymentRow) -> None:
+        """A known payment in another state; a batch writes one step for each."""
+        place = (known.provider, known.id)
+        for booked in (row for row in self.out.payments if (row.provider, row.id) == place):
+            booked.state, booked.order_id = to.state, to.order_id
+            return
+        steps = [row for row in self.out.payment_moves if (row.provider, row.id) == place]
+        if steps:
+            steps[0].state, steps[0].order_id = to.state, to.order_id
+            return
+        self.out.payment_moves.append(
+            PaymentMove(
+                provider=known.provider, id=known.id, known_state=known.state, state=to.state,
+                order_id=to.order_id,
+            )
+        )  # fmt: skip
 
     def release(self, row: OrderRow) -> None:
         """Give the units of an ended order back: to its sale, or past a closed sale to stock."""
@@ -239,7 +259,7 @@ class Desk:
         for order_id in ids:
             row = self.new_orders.pop(order_id)
             self.keys.pop((row.buyer, row.key), None)
-            if row.flash_sale_id is None:
+            if row.flash_sale_id is None or row.space == "server":
                 raise MemoryWrong("a key that was read and unknown is known")
             self.sales[row.flash_sale_id].take(row.buyer, -row.quantity)
             touched.add(row.flash_sale_id)
@@ -308,6 +328,7 @@ class Desk:
                 OrderMove(
                     id=row.id, known_state=known, state=row.state, sequence=row.sequence,
                     changes=row.changes, paid_at=row.paid_at,
+                    refunded_cents=row.refunded_cents, restocked=row.restocked,
                 )
             )  # fmt: skip
         return out

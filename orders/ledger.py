@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from orders.lease import Lease
+from orders.order import DEAD, TIMED
 from orders.rows import (
     EdgeRow,
     GrantDelta,
@@ -23,14 +24,17 @@ from orders.rows import (
     NoteRow,
     OrderMove,
     OrderRow,
+    PaymentMove,
     PaymentRow,
     ProductRow,
+    RefundRow,
     SaleChange,
     SaleRow,
     StockChangeRow,
     StockDelta,
     UnitsDelta,
 )
+from orders.shapes import Order
 
 #: Orders that one batch ends at most, so that a new reserve never waits for more (orders.md).
 MAX_ENDED_IN_A_BATCH = 500
@@ -88,13 +92,16 @@ class Wanted(msgspec.Struct):
     skus: set[SkuAsked] = msgspec.field(default_factory=set)
     grants: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (product, room)
     payments: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (provider, id)
-    due_at: int | None = None  # orders whose hold ended by then
-    void_sale: str | None = None  # unpaid orders of this sale, to be cancelled
+    payments_of: set[str] = msgspec.field(default_factory=set)  # orders
+    refunds: set[str] = msgspec.field(default_factory=set)
+    due_at: int | None = None  # orders whose deadline came by then
+    void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
 
     def __bool__(self) -> bool:
         return bool(
             self.keys or self.orders or self.sales or self.products or self.skus or self.grants
-            or self.payments or self.due_at is not None or self.void_sale is not None
+            or self.payments or self.payments_of or self.refunds
+            or self.due_at is not None or self.void_sale is not None
         )  # fmt: skip
 
 
@@ -108,6 +115,8 @@ class Facts(msgspec.Struct):
     skus: dict[SkuAsked, list[str]] = msgspec.field(default_factory=dict)  # product ids
     grants: dict[tuple[str, str], GrantRow] = msgspec.field(default_factory=dict)
     payments: dict[tuple[str, str], PaymentRow] = msgspec.field(default_factory=dict)
+    payments_of: dict[str, list[PaymentRow]] = msgspec.field(default_factory=dict)  # by order
+    refunds: dict[str, RefundRow] = msgspec.field(default_factory=dict)
     due: list[str] = msgspec.field(default_factory=list)  # ids of `orders`, oldest first
     due_more: bool = False  # there may be more than these
     next_due_at: int | None = None  # the earliest deadline after `due_at`
@@ -123,6 +132,8 @@ class Effects(msgspec.Struct):
     edges: list[EdgeRow] = msgspec.field(default_factory=list)
     moves: list[OrderMove] = msgspec.field(default_factory=list)
     payments: list[PaymentRow] = msgspec.field(default_factory=list)
+    payment_moves: list[PaymentMove] = msgspec.field(default_factory=list)
+    refunds: list[RefundRow] = msgspec.field(default_factory=list)
     units_taken: list[UnitsDelta] = msgspec.field(default_factory=list)  # deltas above 0
     units_returned: list[UnitsDelta] = msgspec.field(default_factory=list)  # deltas below 0
     new_sales: list[SaleRow] = msgspec.field(default_factory=list)
@@ -208,8 +219,15 @@ class Ledger(Answers, Protocol):
 
 
 def follow(wanted: Wanted, facts: Facts) -> Wanted:
-    """What the found rows lead to: the sales of orders, the products and grants of SKUs."""
+    """
+    What the found rows lead to: the sales of orders, the products and grants of SKUs, the payments
+    of orders to refund, and what a late payment needs to make a new order of a dead one.
+    """
     more = Wanted()
+    for order_id in wanted.orders & facts.orders.keys():
+        if _is_dead(facts.orders[order_id], wanted.due_at):
+            _follow_dead(facts.orders[order_id], more)
+    more.payments_of = {name for name in facts.void if facts.orders[name].state == "paid"}
     more.sales = {
         order.flash_sale_id for order in facts.orders.values() if order.flash_sale_id is not None
     } - facts.sales.keys()
@@ -218,3 +236,22 @@ def follow(wanted: Wanted, facts: Facts) -> Wanted:
         if asked.room is not None:
             more.grants |= {(product, asked.room) for product in ids} - facts.grants.keys()
     return more
+
+
+def _is_dead(order: OrderRow, due_at: int | None) -> bool:
+    """Whether an order is dead, or may die in this batch before its payment is decided."""
+    dying = order.state in TIMED and due_at is not None and (order.expires_at or 0) <= due_at
+    return order.state in DEAD or dying
+
+
+def _follow_dead(order: OrderRow, more: Wanted) -> None:
+    more.keys.add(OrderKey(order.buyer, "server", late_key(order.id)))
+    for line in msgspec.json.decode(order.answer, type=Order).lines:
+        more.products.add(line.product_id)
+        if order.room is not None and order.flash_sale_id is None:
+            more.grants.add((line.product_id, order.room))
+
+
+def late_key(order_id: str) -> str:
+    """The key of the one order that a late payment makes of a dead one."""
+    return f"late:{order_id}"

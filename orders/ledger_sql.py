@@ -33,6 +33,7 @@ from orders.ledger import (
     Wanted,
     follow,
 )
+from orders.order import TIMED, VOIDABLE
 from orders.rows import (
     OPEN_STATES,
     VOID_WANTED,
@@ -40,6 +41,7 @@ from orders.rows import (
     OrderRow,
     PaymentRow,
     ProductRow,
+    RefundRow,
     Row,
     SaleRow,
 )
@@ -163,6 +165,15 @@ class SqlTransaction:
         if wanted.payments:
             rows = await self._do.payments_of.run(self._connection, sorted(wanted.payments))
             facts.payments |= {(row.provider, row.id): row for row in _rows(PaymentRow, rows)}
+        if wanted.payments_of:
+            orders = [(name,) for name in sorted(wanted.payments_of)]
+            rows = await self._do.payments_of_orders.run(self._connection, orders)
+            for payment in _rows(PaymentRow, rows):
+                facts.payments_of.setdefault(payment.order_id, []).append(payment)
+        if wanted.refunds:
+            ids = [(name,) for name in sorted(wanted.refunds)]
+            rows = await self._do.refunds_of.run(self._connection, ids)
+            facts.refunds |= {row.id: row for row in _rows(RefundRow, rows)}
 
     async def _read_orders(self, facts: Facts, wanted: Wanted) -> None:
         o = t.orders.c
@@ -175,7 +186,7 @@ class SqlTransaction:
             query = (
                 select(t.orders)
                 .where(o.flash_sale_id == wanted.void_sale)
-                .where(o.state.in_(("reserved", "pending_payment")))
+                .where(o.state.in_(VOIDABLE))
                 .limit(MAX_ENDED_IN_A_BATCH)
                 .with_for_update()
             )
@@ -186,7 +197,7 @@ class SqlTransaction:
 
     async def _read_due(self, facts: Facts, due_at: int) -> None:
         o = t.orders.c
-        held = select(t.orders).where(o.state == "reserved")
+        held = select(t.orders).where(o.state.in_(TIMED))
         query = held.where(o.expires_at <= due_at).order_by(o.expires_at)
         query = query.limit(MAX_ENDED_IN_A_BATCH).with_for_update()
         found = _rows(OrderRow, await self._connection.execute(query))
@@ -236,7 +247,8 @@ class SqlTransaction:
             (do.stock_changes, out.stock_changes), (do.new_sales, out.new_sales),
             (do.sales, out.sales), (do.units_returned, out.units_returned),
             (do.units_taken, out.units_taken), (do.moves, out.moves), (do.lines, out.lines),
-            (do.payments, out.payments), (do.edges, out.edges), (do.notes, out.notes),
+            (do.payments, out.payments), (do.payment_moves, out.payment_moves),
+            (do.refunds, out.refunds), (do.edges, out.edges), (do.notes, out.notes),
         ):  # fmt: skip
             if rows:
                 result = await statement.run(self._connection, rows)
@@ -262,7 +274,7 @@ def _is_open() -> Any:
 
 async def _next_due(connection: AsyncConnection, after: int) -> int | None:
     o = t.orders.c
-    query = select(func.min(o.expires_at)).where(o.state == "reserved", o.expires_at > after)
+    query = select(func.min(o.expires_at)).where(o.state.in_(TIMED), o.expires_at > after)
     earliest: int | None = (await connection.execute(query)).scalar_one()
     return earliest
 

@@ -29,10 +29,13 @@ EDGES: dict[tuple[str, str], Edge] = {
     ("pending_payment", "cancelled"): Edge("order.cancelled", releases=True),
     ("payment_unknown", "paid"): Edge("order.paid"),
     ("payment_unknown", "expired"): Edge("order.expired", releases=True),
+    ("paid", "paid"): Edge("order.refunded"),  # a part of the amount
     ("paid", "shipped"): Edge("order.shipped"),
     ("paid", "refunding"): Edge(None),
+    ("shipped", "shipped"): Edge("order.refunded"),
     ("shipped", "completed"): Edge("order.completed"),
     ("shipped", "refunding"): Edge(None),
+    ("completed", "completed"): Edge("order.refunded"),
     ("completed", "refunding"): Edge(None),
     ("refunding", "refunded"): Edge("order.refunded"),  # releases only if the refund says restock
 }
@@ -41,6 +44,14 @@ EDGES: dict[tuple[str, str], Edge] = {
 HELD = frozenset(
     {"reserved", "pending_payment", "payment_unknown", "paid", "shipped", "completed", "refunding"}
 )
+#: States in which the order is unpaid and a payment may still come.
+PAYABLE = ("reserved", "pending_payment", "payment_unknown")
+#: States that an order reaches unpaid and never leaves: a dead order never revives.
+DEAD = ("expired", "cancelled")
+#: States with a deadline: `reserved` ends there, `pending_payment` becomes `payment_unknown`.
+TIMED = ("reserved", "pending_payment")
+#: States that a cancelled sale with `void` ends: unpaid ones are cancelled, paid ones refunded.
+VOIDABLE = ("reserved", "pending_payment", "paid")
 STATES = tuple(sorted({state for pair in EDGES for state in pair if state}))
 
 

@@ -57,6 +57,52 @@ class Pay(Request, tag="pay"):
     payment: str  # the provider's id of the payment; (provider, payment) is unique
 
 
+class StartPayment(Request, tag="start_payment"):
+    """The buyer was sent to a provider: from now on only the provider can say how it ends."""
+
+    order: str
+    provider: str
+    payment: str
+
+
+class Verdict(Request, tag="verdict"):
+    """What a provider says of a payment: that it has the money, or that it never will."""
+
+    order: str
+    provider: str
+    payment: str
+    paid: bool
+    amount_cents: int = 0
+    currency: str = ""
+
+
+class MarkPaid(Request, tag="mark_paid"):
+    """A merchant says that the whole amount has arrived. Repeated, it changes nothing."""
+
+    order: str
+    payment: str  # the merchant's own reference
+
+
+class Ship(Request, tag="ship"):
+    order: str
+    carrier: str
+    tracking: str
+
+
+class Complete(Request, tag="complete"):
+    order: str
+
+
+class Refund(Request, tag="refund"):
+    """`amount_cents` None is all that is left. A `key` makes repetitions harmless."""
+
+    order: str
+    reason: str
+    amount_cents: int | None = None
+    restock: bool = False
+    key: str | None = None
+
+
 class Cancel(Request, tag="cancel"):
     order: str
 
@@ -130,6 +176,12 @@ AnyRequest = (
     Reserve
     | CreateOrder
     | Pay
+    | StartPayment
+    | Verdict
+    | MarkPaid
+    | Ship
+    | Complete
+    | Refund
     | Cancel
     | CreateProduct
     | EditProduct
@@ -147,7 +199,9 @@ Placing = Reserve | CreateOrder
 
 #: Requests that may be decided again when nobody knows whether they were committed: they find
 #: what they did the first time.
-REPEATABLE = (Reserve, CreateOrder, Pay, Cancel)
+REPEATABLE = (
+    Reserve, CreateOrder, Pay, StartPayment, Verdict, MarkPaid, Ship, Complete, Cancel,
+)  # fmt: skip
 
 
 class Door(Protocol):

@@ -182,6 +182,11 @@ class OrderRow(Row):
         """The order of now."""
         return merged(self.answer, self.changes)
 
+    def fields(self) -> dict[str, Any]:
+        """The fields of the order of now."""
+        fields: dict[str, Any] = msgspec.json.decode(self.json())
+        return fields
+
 
 class OrderMove(Row):
     """What the edges of one batch made of an order that was in `known_state`."""
@@ -192,6 +197,8 @@ class OrderMove(Row):
     sequence: int
     changes: str
     paid_at: int | None
+    refunded_cents: int
+    restocked: int
 
 
 class LineRow(Row):
@@ -223,6 +230,39 @@ class PaymentRow(Row):
     amount_cents: int
     currency: str
     state: str
+    at: int
+
+    def moved(self, state: str) -> "PaymentRow":
+        """The payment in another state."""
+        return msgspec.structs.replace(self, state=state)
+
+
+class PaymentMove(Row):
+    """A payment that was in `known_state` has another one, perhaps for another order."""
+
+    provider: str
+    id: str
+    known_state: str
+    state: str
+    order_id: str
+
+
+class RefundRow(Row):
+    """
+    Money that goes back, immutable. `kind` is `order` for a part of a paid order, `payment` for a
+    whole payment that no order could take (then `id` is made of the payment's, so there is one).
+    """
+
+    id: str
+    order_id: str
+    provider: str
+    payment_id: str
+    kind: str
+    amount_cents: int
+    currency: str
+    restock: int
+    reason: str
+    actor: str
     at: int
 
 

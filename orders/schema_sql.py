@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from orders.order import STATES
+from orders.order import STATES, TIMED
 
 metadata = MetaData(
     naming_convention={
@@ -130,8 +130,13 @@ orders = Table(
     Index(None, "merchant", "id"),
     Index(None, "flash_sale_id", "id"),
     Index(
+        "ix_orders_unknown", "id",
+        sqlite_where=text("state = 'payment_unknown'"),
+        postgresql_where=text("state = 'payment_unknown'"),
+    ),
+    Index(
         "ix_orders_due", "expires_at",
-        sqlite_where=text("state = 'reserved'"), postgresql_where=text("state = 'reserved'"),
+        sqlite_where=text(_states("state", TIMED)), postgresql_where=text(_states("state", TIMED)),
     ),
 )  # fmt: skip
 
@@ -157,6 +162,18 @@ payments = Table(
     _text("provider", key=True), _text("id", key=True),
     _text("order_id"), _big("amount_cents"), _text("currency"), _text("state"), _big("at"),
     CheckConstraint("amount_cents >= 0", name="amount"),
+    CheckConstraint(_states("state", ("open", "closed", "captured", "returned")), name="state"),
+    Index(None, "order_id"),
+)  # fmt: skip
+
+refunds = Table(
+    "refunds", metadata,
+    _text("id", key=True),
+    _text("order_id"), _text("provider"), _text("payment_id"), _text("kind"),
+    _big("amount_cents"), _text("currency"), _big("restock"), _text("reason"), _text("actor"),
+    _big("at"),
+    CheckConstraint("amount_cents >= 0", name="amount"),
+    CheckConstraint(_states("kind", ("order", "payment")), name="kind"),
     Index(None, "order_id"),
 )  # fmt: skip
 

@@ -87,6 +87,29 @@ class Order(msgspec.Struct, kw_only=True):
     created_at: str
     expires_at: str | None
     paid_at: str | None
+    replaces: str | None = None  # the dead order whose late payment made this one
+
+
+class Refund(msgspec.Struct, kw_only=True):
+    """Money that went back: a part of an order, or a whole payment that no order could take."""
+
+    id: str
+    order: str
+    provider: str
+    payment: str
+    amount_cents: int
+    currency: str
+    restock: bool
+    reason: str
+    at: str
+
+
+class PaymentOutcome(msgspec.Struct, kw_only=True):
+    """What became of a payment that a provider told about."""
+
+    outcome: Literal["paid", "late", "returned", "repeated", "unpaid"]
+    order: msgspec.Raw  # the order as it is now: with `late` the new one
+    refund: Refund | None = None
 
 
 class Grant(msgspec.Struct, kw_only=True):

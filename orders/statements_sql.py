@@ -13,7 +13,10 @@ PAYMENT_FIELDS = (("provider", TEXT), ("id", TEXT))
 KEY_FIELDS = (("buyer", TEXT), ("space", TEXT), ("key", TEXT))
 MOVE_FIELDS = (
     ("id", TEXT), ("known_state", TEXT), ("state", TEXT), ("sequence", BIG), ("changes", TEXT),
-    ("paid_at", BIG),
+    ("paid_at", BIG), ("refunded_cents", BIG), ("restocked", BIG),
+)  # fmt: skip
+PAYMENT_MOVE_FIELDS = (
+    ("provider", TEXT), ("id", TEXT), ("known_state", TEXT), ("state", TEXT), ("order_id", TEXT),
 )  # fmt: skip
 SALE_FIELDS = (
     ("id", TEXT), ("known", BIG), ("sold_delta", BIG), ("units", BIG), ("state", TEXT),
@@ -44,8 +47,14 @@ AND flash_sale.sold + r.sold_delta <= r.units AND flash_sale.sold + r.sold_delta
 """
 
 MOVE_ORDERS = """
-state = r.state, sequence = r.sequence, changes = r.changes, paid_at = r.paid_at
- WHERE orders.id = r.id AND orders.state = r.known_state
+state = r.state, sequence = r.sequence, changes = r.changes, paid_at = r.paid_at,
+refunded_cents = r.refunded_cents, restocked = r.restocked
+ WHERE orders.id = r.id AND orders.state = r.known_state AND orders.sequence < r.sequence
+"""
+
+MOVE_PAYMENTS = """
+state = r.state, order_id = r.order_id
+ WHERE payments.provider = r.provider AND payments.id = r.id AND payments.state = r.known_state
 """
 
 MOVE_STOCK = """
@@ -88,10 +97,20 @@ class Statements:
             "SELECT o.* FROM {r} JOIN payments o ON o.provider = r.provider AND o.id = r.id"
             " ORDER BY o.provider, o.id" + lock,
         )
+        self.payments_of_orders = select(
+            dialect,
+            (("order_id", TEXT),),
+            "SELECT o.* FROM {r} JOIN payments o ON o.order_id = r.order_id"
+            " ORDER BY o.provider, o.id" + lock,
+        )
+        self.refunds_of = select(
+            dialect, (("id", TEXT),), "SELECT o.* FROM {r} JOIN refunds o ON o.id = r.id" + lock
+        )
         self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
         self.lines = insert(dialect, t.order_lines)
         self.edges = insert(dialect, t.order_edges)
         self.payments = insert(dialect, t.payments)
+        self.refunds = insert(dialect, t.refunds)
         self.notes = insert(dialect, t.feed_note)
         self.stock_changes = insert(dialect, t.stock_change)
         self.new_sales = insert(dialect, t.flash_sale)
@@ -105,6 +124,7 @@ class Statements:
         )
         self.products = self._products(dialect)
         self.moves = update(dialect, t.orders, MOVE_FIELDS, MOVE_ORDERS)
+        self.payment_moves = update(dialect, t.payments, PAYMENT_MOVE_FIELDS, MOVE_PAYMENTS)
         self.sales = update(dialect, t.flash_sale, SALE_FIELDS, UPDATE_SALES)
         self.stock = update(dialect, t.product_stock, STOCK_FIELDS, MOVE_STOCK)
         self.grants_used = update(dialect, t.sale_grant, GRANT_FIELDS, USE_GRANTS)

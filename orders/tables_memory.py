@@ -21,6 +21,7 @@ from orders.ledger import (
     OrderKey,
     Wanted,
 )
+from orders.order import TIMED, VOIDABLE
 from orders.rows import (
     EdgeRow,
     GrantRow,
@@ -29,6 +30,7 @@ from orders.rows import (
     OrderRow,
     PaymentRow,
     ProductRow,
+    RefundRow,
     Row,
     SaleRow,
     StockChangeRow,
@@ -55,6 +57,7 @@ class Tables:
         self.orders: MutableMapping[str, OrderRow] = {}
         self.keys: MutableMapping[OrderKey, str] = {}
         self.payments: MutableMapping[tuple[str, str], PaymentRow] = {}
+        self.refunds: MutableMapping[str, RefundRow] = {}
         self.edges: MutableMapping[tuple[str, int], EdgeRow] = {}  # (order, sequence)
         self.lines: list[LineRow] = []
         self.notes: list[NoteRow] = []
@@ -116,7 +119,7 @@ def next_due(tables: Tables, after: int) -> int | None:
     deadlines = [
         row.expires_at
         for row in tables.orders.values()
-        if row.state == "reserved" and row.expires_at is not None and row.expires_at > after
+        if row.state in TIMED and row.expires_at is not None and row.expires_at > after
     ]
     return min(deadlines, default=None)
 
@@ -156,6 +159,10 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
     _found(tables.products, wanted.products, facts.products)
     _found(tables.grants, wanted.grants, facts.grants)
     _found(tables.payments, wanted.payments, facts.payments)
+    _found(tables.refunds, wanted.refunds, facts.refunds)
+    for name in sorted(wanted.payments_of):
+        found = [copy.copy(row) for row in tables.payments.values() if row.order_id == name]
+        facts.payments_of[name] = sorted(found, key=lambda row: (row.provider, row.id))
     for asked in wanted.skus:
         facts.skus[asked] = [
             row.id
@@ -176,7 +183,7 @@ def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
         due = [
             row
             for row in tables.orders.values()
-            if row.state == "reserved" and row.expires_at is not None and row.expires_at <= due_at
+            if row.state in TIMED and row.expires_at is not None and row.expires_at <= due_at
         ]
         due = sorted(due, key=lambda row: (row.expires_at or 0, row.id))[:MAX_ENDED_IN_A_BATCH]
         facts.due = [row.id for row in due]
@@ -187,8 +194,7 @@ def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
         void = [
             row.id
             for row in tables.orders.values()
-            if row.flash_sale_id == wanted.void_sale
-            and row.state in ("reserved", "pending_payment")
+            if row.flash_sale_id == wanted.void_sale and row.state in VOIDABLE
         ]
         facts.void = sorted(void)[:MAX_ENDED_IN_A_BATCH]
         facts.void_more = len(facts.void) == MAX_ENDED_IN_A_BATCH
@@ -265,11 +271,13 @@ def write_orders(tables: Tables, effects: Effects) -> None:
             continue
         row.state, row.sequence = move.state, move.sequence
         row.changes, row.paid_at = move.changes, move.paid_at
+        row.refunded_cents, row.restocked = move.refunded_cents, move.restocked
         tables.orders[row.id] = row
     for payment in effects.payments:
         place = (payment.provider, payment.id)
         if not tables.refuses("payment", place not in tables.payments, f"payment {payment.id}"):
             tables.payments[place] = payment
+    _write_payments(tables, effects)
     for step in effects.edges:
         at = (step.order_id, step.sequence)
         while "sequence" in tables.without and at in tables.edges:
@@ -278,3 +286,15 @@ def write_orders(tables: Tables, effects: Effects) -> None:
             tables.edges[at] = step
     tables.lines.extend(effects.lines)
     tables.notes.extend(effects.notes)
+
+
+def _write_payments(tables: Tables, effects: Effects) -> None:
+    """The statements on known payments, and on refunds."""
+    for move in effects.payment_moves:
+        known = copy.copy(tables.payments[(move.provider, move.id)])
+        if not tables.refuses("payment", known.state == move.known_state, f"payment {move.id}"):
+            known.state, known.order_id = move.state, move.order_id
+            tables.payments[(move.provider, move.id)] = known
+    for refund in effects.refunds:
+        if not tables.refuses("payment", refund.id not in tables.refunds, f"refund {refund.id}"):
+            tables.refunds[refund.id] = refund

@@ -215,7 +215,7 @@ async def test_voiding_cancels_every_unpaid_order(database_url: str) -> None:
         for _ in range(20):  # each request is a batch, and each batch voids a part
             shop.clock.advance(1)
             await shop.ask(Note(event="room.ended", merchants=[], data={}))
-            if await stock_of(engine, product.id) == (1300, 1):
+            if await stock_of(engine, product.id) == (1300, 0):
                 return
         pytest.fail("orders of a voided sale are left")
 

@@ -205,10 +205,11 @@ class ShopDays(RuleBasedStateMachine):
         order = self.model.orders[order_id]
         request = Pay(order=order_id, provider="demo", payment=f"p{order_id}", actor="x")
         outcome, _answer = self.ask(request)
-        payable = order["state"] in ("reserved", "paid")
+        payable = order["state"] in ("reserved", "paid", "refunded")  # repeated: no change
         assert outcome == ("done" if payable else "invalid-state")
         if payable:
-            order["state"] = "paid"
+            if order["state"] == "reserved":
+                order["state"] = "paid"
             if repeat:
                 assert self.ask(request)[0] == "done"
 
@@ -233,8 +234,9 @@ class ShopDays(RuleBasedStateMachine):
             sale["state"] = "cancelled"
             self.voided |= how == "void"
             for order in self.model.orders.values():
-                if how == "void" and order["sale"] == sale_id and order["state"] == "reserved":
-                    order["state"] = "cancelled"
+                if how == "void" and order["sale"] == sale_id:
+                    ends = {"reserved": "cancelled", "paid": "refunded"}
+                    order["state"] = ends.get(order["state"], order["state"])
 
     @rule(index=picks, units=st.integers(1, 6))
     def resize_sale(self, index: int, units: int) -> None:

@@ -166,14 +166,22 @@ def upgrade() -> None:
         "orders",
         ["expires_at"],
         unique=False,
-        sqlite_where=sa.text("state = 'reserved'"),
-        postgresql_where=sa.text("state = 'reserved'"),
+        sqlite_where=sa.text("state IN ('reserved', 'pending_payment')"),
+        postgresql_where=sa.text("state IN ('reserved', 'pending_payment')"),
     )
     op.create_index(
         op.f("ix_orders_flash_sale_id_orders_id"), "orders", ["flash_sale_id", "id"], unique=False
     )
     op.create_index(
         op.f("ix_orders_merchant_orders_id"), "orders", ["merchant", "id"], unique=False
+    )
+    op.create_index(
+        "ix_orders_unknown",
+        "orders",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'payment_unknown'"),
+        postgresql_where=sa.text("state = 'payment_unknown'"),
     )
     op.create_table(
         "payments",
@@ -184,6 +192,9 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "state IN ('open', 'closed', 'captured', 'returned')", name=op.f("ck_payments_state")
+        ),
         sa.CheckConstraint("amount_cents >= 0", name=op.f("ck_payments_amount")),
         sa.PrimaryKeyConstraint("provider", "id", name=op.f("pk_payments")),
     )
@@ -209,6 +220,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_product")),
         sa.UniqueConstraint("merchant", "sku", name=op.f("uq_product_merchant_sku")),
     )
+    op.create_table(
+        "refunds",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("amount_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("restock", BIG, autoincrement=False, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("kind IN ('order', 'payment')", name=op.f("ck_refunds_kind")),
+        sa.CheckConstraint("amount_cents >= 0", name=op.f("ck_refunds_amount")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refunds")),
+    )
+    op.create_index(op.f("ix_refunds_order_id"), "refunds", ["order_id"], unique=False)
     op.create_table(
         "stock_change",
         sa.Column("n", BIG, autoincrement=False, nullable=False),
