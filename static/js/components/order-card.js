@@ -42,12 +42,19 @@ export class OrderCard extends HTMLElement {
     super();
     /** @type {Order|null} */
     this.order = null;
+    this.drawn = "";
     this.problem = h("p", { class: "problem", role: "alert", hidden: true, testid: "order-problem" });
   }
 
-  /** @param {Order} order an order not newer than the shown one changes nothing */
+  /**
+   * @param {Order} order one not newer than the shown one changes nothing: the same news arrives by
+   *   answer and by channel, and a button that is being pressed must not be replaced
+   */
   show(order) {
     if (this.order && this.order.id === order.id && order.sequence < this.order.sequence) return;
+    const drawn = `${order.id} ${order.sequence} ${isPayable(order, clock.now())}`;
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
     this.order = order;
     this.setAttribute("data-testid", "order-card");
     this.dataset.order = order.id;

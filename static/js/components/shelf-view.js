@@ -22,9 +22,13 @@ export function openSale(sales, product) {
   return sales.find((sale) => sale.product_id === product && phase(sale, clock.now()) === "open");
 }
 
-/** @param {ShelfItem} item */
-function stockWords(item) {
-  return item.stock > 0 ? t("product.stock", { n: count(item.stock) }) : t("product.no_stock");
+/**
+ * The stock of a row, in place. @param {HTMLElement} row @param {ShelfItem} item
+ */
+export function showStock(row, item) {
+  const words = item.stock > 0 ? t("product.stock", { n: count(item.stock) }) : t("product.no_stock");
+  const place = row.querySelector("[data-stock]");
+  if (place && place.textContent !== words) place.textContent = words;
 }
 
 /**
@@ -45,10 +49,12 @@ export function shelfList(store, onBuy) {
     shelf.forEach((item, at) => {
       const sale = openSale(sales, item.id);
       const element = /** @type {HTMLElement} */ (list.children[at]);
-      const state = JSON.stringify([item, sale?.id, sale?.price_cents, pinned === item.id]);
-      if (element.dataset.drawn === state) return;
-      element.dataset.drawn = state;
-      fillRow(element, item, sale, pinned === item.id, onBuy);
+      const state = JSON.stringify([{ ...item, stock: 0 }, sale?.id, sale?.price_cents, pinned === item.id]);
+      if (element.dataset.drawn !== state) {
+        element.dataset.drawn = state;
+        fillRow(element, item, sale, pinned === item.id, onBuy);
+      }
+      showStock(element, item); // changes often; the button beside it stays as it is
     });
   };
   return { element: holder, draw };
@@ -69,7 +75,7 @@ function fillRow(element, item, sale, pinned, onBuy) {
       "div",
       { class: "shelf-about" },
       h("p", { class: "shelf-title" }, item.title),
-      h("p", { class: "shelf-state" }, pinned ? chip(t("shelf.explained"), "hot") : null, sale ? chip(t("flash.label"), "hot") : null, h("span", { class: "soft small" }, stockWords(item))),
+      h("p", { class: "shelf-state" }, pinned ? chip(t("shelf.explained"), "hot") : null, sale ? chip(t("flash.label"), "hot") : null, h("span", { class: "soft small", "data-stock": "" })),
       priceBlock(sale || item, "shelf-price"),
     ),
     action,

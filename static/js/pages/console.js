@@ -19,6 +19,7 @@ import { countDown } from "../components/count-down.js";
 import { FlashCard } from "../components/flash-card.js";
 import { busy, chip, empty, failure, field, picture, priceBlock } from "../components/product-bits.js";
 import { makeSheet, toast } from "../components/sheet.js";
+import { showStock } from "../components/shelf-view.js";
 import { siteHeader } from "../components/site-header.js";
 import { clock } from "../clock.js";
 import { cents, count, elapsed, money, plainPrice } from "../format.js";
@@ -126,12 +127,15 @@ class ConsolePage {
     }
     if (this.sales.parentElement !== this.salesHolder) fill(this.salesHolder, this.sales);
     keyed(this.sales, sales, (sale) => sale.id, () => h("li", { class: "sale-row", testid: "sale-row" }));
-    sales.forEach((sale, at) => {
-      const row = /** @type {HTMLElement} */ (this.sales.children[at]);
-      const mark = `${sale.version} ${phase(sale, now)}`;
-      if (row.dataset.mark === mark) return;
+    sales.forEach((sale, place) => {
+      const row = /** @type {HTMLElement} */ (this.sales.children[place]);
+      const at = phase(sale, now);
+      const mark = `${at} ${sale.ends_at} ${sale.units_total} ${sale.title}`;
+      if (row.dataset.mark !== mark) drawSaleRow(row, sale, at);
       row.dataset.mark = mark;
-      drawSaleRow(row, sale, phase(sale, now));
+      row.dataset.left = String(sale.units_left); // the rest stays, so that "cancel" can be pressed
+      const left = row.querySelector("[data-units]");
+      if (left && left.textContent !== count(sale.units_left)) left.textContent = count(sale.units_left);
     });
   }
 
@@ -325,8 +329,11 @@ class ShelfPanel {
 
   /** @param {HTMLElement} row @param {ShelfItem} item @param {number} at @param {boolean} pinned */
   fillRow(row, item, at, pinned) {
-    const mark = JSON.stringify([item, at, pinned, this.ids().length]);
-    if (row.dataset.mark === mark) return;
+    const mark = JSON.stringify([{ ...item, stock: 0 }, at, pinned, this.ids().length]);
+    if (row.dataset.mark === mark) {
+      showStock(row, item); // changes often; the buttons beside it stay as they are
+      return;
+    }
     const focused = row.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.testid : null;
     row.dataset.mark = mark;
     row.classList.toggle("pinned-row", pinned);
@@ -334,7 +341,7 @@ class ShelfPanel {
       row,
       h("span", { class: "number digits" }, String(item.number)),
       picture(item, "small"),
-      h("div", { class: "run-about" }, h("p", { class: "run-title" }, item.title), h("p", { class: "run-line" }, priceBlock(item), h("span", { class: "soft small" }, t("product.stock", { n: count(item.stock) })))),
+      h("div", { class: "run-about" }, h("p", { class: "run-title" }, item.title), h("p", { class: "run-line" }, priceBlock(item), h("span", { class: "soft small", "data-stock": "" }))),
       h(
         "div",
         { class: "run-actions" },
@@ -344,6 +351,7 @@ class ShelfPanel {
         this.tool("close", t("console.shelf_remove", { title: item.title }), "shelf-remove", false, () => this.put(this.ids().filter((id) => id !== item.id))),
       ),
     );
+    showStock(row, item);
     if (focused) /** @type {HTMLElement|null} */ (row.querySelector(`[data-testid="${focused}"]`))?.focus();
   }
 
@@ -540,7 +548,6 @@ class SaleForm {
 function drawSaleRow(row, sale, at) {
   row.dataset.sale = sale.id;
   row.dataset.phase = at;
-  row.dataset.left = String(sale.units_left);
   const words = {
     upcoming: t("flash.starts_in"),
     open: t("flash.ends_in"),
@@ -553,7 +560,7 @@ function drawSaleRow(row, sale, at) {
   fill(
     row,
     h("div", { class: "sale-about" }, h("p", { class: "run-title" }, sale.title), h("p", { class: "run-line" }, priceBlock(sale), chip(words, at === "open" ? "hot" : ""), until ? countDown(Date.parse(until)) : null)),
-    h("p", { class: "sale-left digits", testid: "sale-left" }, h("strong", null, count(sale.units_left)), h("span", { class: "soft small" }, t("sale.left_of", { n: count(sale.units_total) }))),
+    h("p", { class: "sale-left digits", testid: "sale-left" }, h("strong", { "data-units": "" }), h("span", { class: "soft small" }, t("sale.left_of", { n: count(sale.units_total) }))),
     running ? h("button", { type: "button", class: "button small", testid: "sale-cancel", on: { click: () => askCancel(sale) } }, t("sale.cancel")) : null,
   );
 }

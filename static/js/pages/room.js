@@ -205,7 +205,7 @@ class RoomPage {
   drawPinned() {
     const { state } = this.store;
     const product = pinnedProduct(state);
-    const key = JSON.stringify([product, state.room?.state]);
+    const key = JSON.stringify([product && { ...product, stock: 0 }, state.room?.state]);
     if (key === this.drawnPinned) return;
     this.drawnPinned = key;
     this.drawStage(product);
