@@ -102,6 +102,10 @@ ACTIONS: dict[str, Rule] = {
     "order.read": PARTY_OF_THE_ORDER,
     "order.pay": BUYER,
     "order.cancel": BUYER,
+    "order.ship": SHOPKEEPER,
+    "order.complete": SHOPKEEPER,
+    "order.refund": SHOPKEEPER,
+    "order.mark_paid": SHOPKEEPER,
     # webhooks
     "webhook.list": SHOPKEEPER,
     "webhook.create": SHOPKEEPER,

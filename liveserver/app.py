@@ -36,15 +36,19 @@ from liveserver.showcase import Showcase
 from liveserver.tokens import Tokens
 from liveserver.web.app import build, make_runner
 from liveserver.worker_settings import WorkerSettings
+from orders import payments_demo
 from orders.addresses import Policy
 from orders.door_redis import RedisAsks, RedisDoor
 from orders.feed_sql import SqlFeed
 from orders.ids import new_id as make_id
 from orders.ledger_sql import SqlLedger
 from orders.news import News
+from orders.payments_service import Payments
+from orders.payments_sql import SqlPayments
 from orders.reads_sql import Reads
 from orders.requests import Door
 from orders.service import Writer
+from orders.states_redis import StateListener, StateSender
 from orders.webhooks_http import HttpSender
 from orders.webhooks_service import Webhooks
 from orders.webhooks_sql import SqlCursor, SqlWebhooks
@@ -171,10 +175,12 @@ async def _serving_orders(
         "beats": lambda: _pass_on_beats(writer, beat),
         "showcase": parts.showcase.run,
         "webhooks": parts.webhooks.run,
+        "payments": _payments(settings, parts, writer).run,
     }
     if "gateway" not in settings.roles:
         asks = RedisAsks(settings.redis_url, writer)
-        tasks |= {"door": asks.run, "rooms": parts.rooms.run}
+        states = StateSender(settings.redis_url, writer)
+        tasks |= {"door": asks.run, "states": states.run, "rooms": parts.rooms.run}
     async with _background(tasks):
         if settings.demo:
             async with _demo_shop(settings, parts, writer):
@@ -182,6 +188,12 @@ async def _serving_orders(
         else:
             yield
     await engine.dispose()
+
+
+def _payments(settings: WorkerSettings, parts: Parts, door: Door) -> Payments:
+    """Who asks providers. Merchants' own payments are not asked for: merchants tell."""
+    providers = {payments_demo.NAME: payments_demo.DemoProvider()} if settings.demo else {}
+    return Payments(SqlPayments(parts.read_engine), door, providers, monotonic_ms)
 
 
 async def _pass_on_beats(writer: Writer, beat: Callable[[], None]) -> None:
@@ -218,7 +230,13 @@ async def _serving_gateway(
     assert settings.listen_fd is not None
     tasks: dict[str, Work] = {"rooms": parts.rooms.run, "people": parts.people.run}
     if parts.door is None:
-        parts.door = far_door = RedisDoor(settings.redis_url, settings.node, parts.reads)
+        states = StateListener(
+            settings.redis_url, parts.reads.buyers_of_sale, monotonic_ms=monotonic_ms
+        )
+        tasks["states"] = states.run
+        parts.door = far_door = RedisDoor(
+            settings.redis_url, settings.node, parts.reads, refusal=states.refusal
+        )
         await far_door.start()
         stack.push_async_callback(far_door.close)
     services = _services(settings, parts, parts.door)

@@ -5,10 +5,18 @@ from typing import Any
 from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
+from orders import payments_demo as demo
 from orders.errors import InFlight
-from orders.requests import Cancel, CreateOrder, LineAsked, Pay, Placing, Reserve
-
-PROVIDER = "demo"
+from orders.requests import (
+    Cancel,
+    CreateOrder,
+    LineAsked,
+    Pay,
+    Placing,
+    Reserve,
+    StartPayment,
+    Verdict,
+)
 
 
 async def reserve(
@@ -86,10 +94,10 @@ async def _place(services: Services, request: Placing) -> bytes:
         services.reserving.discard(request.buyer)
 
 
-async def pay(services: Services, identity: Identity, order: str) -> bytes:
+async def pay(services: Services, identity: Identity, order: str, outcome: str = demo.PAY) -> bytes:
     """
     Pay with the demo provider; the JSON of the order. Repeated, it changes nothing: the payment
-    has the order's id.
+    has the order's id. `outcome` is how the provider behaves (`orders.payments_demo`).
 
     Raises:
         Refused: `forbidden` where there is no demo provider.
@@ -97,10 +105,19 @@ async def pay(services: Services, identity: Identity, order: str) -> bytes:
     """
     if not services.options.demo:
         raise Refused("forbidden", "There is no demo payment here; pay at the shop's checkout.")
-    payment = f"{PROVIDER}_{order}"
-    return await services.door.ask(
-        Pay(order=order, provider=PROVIDER, payment=payment, actor=identity.user)
+    payment = demo.payment_id(order, outcome)
+    if outcome == demo.PAY:
+        return await services.door.ask(
+            Pay(order=order, provider=demo.NAME, payment=payment, actor=identity.user)
+        )
+    started = await services.door.ask(
+        StartPayment(order=order, provider=demo.NAME, payment=payment, actor=identity.user)
     )
+    if outcome == demo.FAIL:
+        await services.door.ask(
+            Verdict(order=order, provider=demo.NAME, payment=payment, paid=False)
+        )
+    return started
 
 
 async def cancel(services: Services, identity: Identity, order: str) -> bytes:

@@ -1,7 +1,7 @@
 """RPC methods of the viewer socket: what a page does without leaving its socket."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -47,6 +47,10 @@ class OrderArguments(Arguments, kw_only=True):
     order: Id
 
 
+class PayArguments(OrderArguments, kw_only=True):
+    outcome: Literal["pay", "fail", "timeout", "late"] = "pay"
+
+
 class LikeArguments(Arguments, kw_only=True):
     room: RoomId
     count: Likes
@@ -64,7 +68,7 @@ class Rpc:
         self._methods: dict[str, tuple[type[Arguments], _Method]] = {
             "reserve": (ReserveArguments, self._reserve),
             "order.create": (CreateArguments, self._create),
-            "order.pay": (OrderArguments, self._pay),
+            "order.pay": (PayArguments, self._pay),
             "order.cancel": (OrderArguments, self._cancel),
             "like": (LikeArguments, self._like),
             "room.snapshot": (RoomArguments, self._snapshot),
@@ -105,9 +109,10 @@ class Rpc:
         )
         return _under("order", order)
 
-    async def _pay(self, identity: Identity | None, asked: OrderArguments) -> bytes:
+    async def _pay(self, identity: Identity | None, asked: PayArguments) -> bytes:
         who = await self._buyer(identity, "rpc.order.pay", asked.order)
-        return _under("order", await buying.pay(self._services, who, asked.order))
+        paid = await buying.pay(self._services, who, asked.order, asked.outcome)
+        return _under("order", paid)
 
     async def _cancel(self, identity: Identity | None, asked: OrderArguments) -> bytes:
         who = await self._buyer(identity, "rpc.order.cancel", asked.order)

@@ -9,6 +9,7 @@ from liveserver.rpc import (
     CreateArguments,
     LikeArguments,
     OrderArguments,
+    PayArguments,
     ReserveArguments,
     RoomArguments,
 )
@@ -203,7 +204,7 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
 RPC: dict[str, tuple[type[Struct], type[Struct] | None]] = {
     "reserve": (ReserveArguments, OrderAnswer),
     "order.create": (CreateArguments, OrderAnswer),
-    "order.pay": (OrderArguments, OrderAnswer),
+    "order.pay": (PayArguments, OrderAnswer),
     "order.cancel": (OrderArguments, OrderAnswer),
     "like": (LikeArguments, None),
     "room.snapshot": (RoomArguments, Snapshot),

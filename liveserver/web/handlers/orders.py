@@ -3,11 +3,21 @@
 import msgspec
 
 from liveserver import buying
+from liveserver.web.read import idempotency_key
 from liveserver.web.requests.common import Page
-from liveserver.web.requests.orders import EdgeList, NewLine, NewOrder, OrderList
+from liveserver.web.requests.orders import (
+    EdgeList,
+    NewLine,
+    NewOrder,
+    OrderList,
+    PayHow,
+    PaymentMark,
+    RefundWish,
+    Shipment,
+)
 from liveserver.web.route import Call, Created, Route, Subject, of_caller
 from orders.errors import NotFound
-from orders.requests import LineAsked
+from orders.requests import Complete, LineAsked, MarkPaid, Refund, Ship
 from orders.shapes import Order
 
 
@@ -59,11 +69,55 @@ async def history(call: Call) -> EdgeList:
 
 
 async def pay(call: Call) -> bytes:
-    return await buying.pay(call.services, call.who, call.params["order"])
+    how: PayHow = call.body
+    return await buying.pay(call.services, call.who, call.params["order"], how.outcome)
 
 
 async def cancel(call: Call) -> bytes:
     return await buying.cancel(call.services, call.who, call.params["order"])
+
+
+async def ship(call: Call) -> bytes:
+    body: Shipment = call.body
+    return await call.services.door.ask(
+        Ship(
+            order=call.params["order"],
+            carrier=body.carrier,
+            tracking=body.tracking,
+            actor=call.who.user,
+        )
+    )
+
+
+async def complete(call: Call) -> bytes:
+    return await call.services.door.ask(Complete(order=call.params["order"], actor=call.who.user))
+
+
+async def refund(call: Call) -> bytes:
+    """With an Idempotency-Key the same refund is made once, however often it is asked for."""
+    body: RefundWish = call.body
+    keyed = "Idempotency-Key" in call.request.headers
+    return await call.services.door.ask(
+        Refund(
+            order=call.params["order"],
+            amount_cents=body.amount_cents,
+            restock=body.restock,
+            reason=body.reason,
+            key=idempotency_key(call.request) if keyed else None,
+            actor=call.who.user,
+        )
+    )
+
+
+async def mark_paid(call: Call) -> bytes:
+    """
+    The whole amount has arrived. Of an order that ended unpaid a new one is made, while there is
+    stock; the answer is then the new one.
+    """
+    body: PaymentMark = call.body
+    order = call.params["order"]
+    payment = body.reference or f"manual_{order}"
+    return await call.services.door.ask(MarkPaid(order=order, payment=payment, actor=call.who.user))
 
 
 ROUTES = [
@@ -119,6 +173,8 @@ ROUTES = [
         handler=pay,
         summary="Pay with the demo provider",
         tag="orders",
+        request=PayHow,
+        body_optional=True,
         about=of_order,
         answer=Order,
         refuses=("invalid-state",),
@@ -134,6 +190,60 @@ ROUTES = [
         about=of_order,
         answer=Order,
         refuses=("invalid-state",),
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/ship",
+        action="order.ship",
+        handler=ship,
+        summary="It is on its way",
+        tag="orders",
+        request=Shipment,
+        body_optional=True,
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state",),
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/complete",
+        action="order.complete",
+        handler=complete,
+        summary="The buyer has it",
+        tag="orders",
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state",),
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/refund",
+        action="order.refund",
+        handler=refund,
+        summary="Give back a part or all of the amount",
+        tag="orders",
+        request=RefundWish,
+        body_optional=True,
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state",),
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/mark-paid",
+        action="order.mark_paid",
+        handler=mark_paid,
+        summary="The money has arrived",
+        tag="orders",
+        request=PaymentMark,
+        body_optional=True,
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state", "sold-out", "limit-exceeded", "ended"),
         limit="write",
     ),
 ]

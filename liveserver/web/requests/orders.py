@@ -1,10 +1,10 @@
 """What is ordered, orders as lists, and their history."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from liveserver.web.requests.common import Body, Id, RoomId, Units
+from liveserver.web.requests.common import LINE, Body, Id, RoomId, Units
 from orders.shapes import Order, OrderEdge
 
 
@@ -24,6 +24,39 @@ class NewOrder(Body, kw_only=True):
     lines: Lines
     room: RoomId | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+Carrier = Annotated[str, Meta(max_length=100, pattern=LINE)]
+Reference = Annotated[str, Meta(min_length=1, max_length=200, pattern=LINE)]
+Reason = Annotated[str, Meta(max_length=500, pattern=LINE)]
+RefundCents = Annotated[int, Meta(ge=0, le=1_000_000_000_000_000)]
+
+
+class PayHow(Body, kw_only=True):
+    """How the demo's provider shall behave."""
+
+    outcome: Literal["pay", "fail", "timeout", "late"] = "pay"
+
+
+class Shipment(Body, kw_only=True):
+    """Who carries it, and how it is followed."""
+
+    carrier: Carrier = ""
+    tracking: Reason = ""
+
+
+class RefundWish(Body, kw_only=True):
+    """A part of the amount, or all that is left; `restock` only with what completes it."""
+
+    amount_cents: RefundCents | None = None
+    restock: bool = False
+    reason: Reason = ""
+
+
+class PaymentMark(Body, kw_only=True):
+    """The merchant's own reference of the payment."""
+
+    reference: Reference | None = None
 
 
 class OrderList(Struct, kw_only=True):
