@@ -2,7 +2,7 @@
 /**
  * The head of every page but the live room: shop, ways to go, language, who one is.
  *
- * testids: site-header, nav-lobby, nav-orders, nav-merchant, nav-setup, language, sign-in, sign-out, who
+ * testids: site-header, nav-lobby, nav-orders, nav-console, nav-merchant, nav-setup, language, sign-in, sign-out, who
  */
 
 import { config } from "../config.js";
@@ -10,7 +10,7 @@ import { h, icon } from "../h.js";
 import { change, locale, t } from "../i18n.js";
 import { isAccount, me, signInAddress, signOut } from "../session.js";
 import { toast } from "./sheet.js";
-import { explain } from "../api.js";
+import { explain, path } from "../api.js";
 
 /** Switches to the other language. @param {boolean} [short] two letters, where there is little room */
 export function languageButton(short = false) {
@@ -57,7 +57,8 @@ export function siteHeader() {
       "nav",
       { class: "site-nav", "aria-label": t("site.nav") },
       way("/orders", t("site.orders"), "nav-orders"),
-      isAccount() && who && ["merchant", "admin"].includes(who.role) ? way("/merchant", t("site.merchant"), "nav-merchant") : null,
+      isAccount() && who?.rooms.length ? way(path`/console/${who.rooms[0]}`, t("lobby.console"), "nav-console") : null,
+      isAccount() && who?.role === "merchant" ? way("/merchant", t("site.merchant"), "nav-merchant") : null,
       isAccount() && who?.role === "admin" ? way("/setup", t("site.setup"), "nav-setup") : null,
     ),
     h("div", { class: "site-who" }, languageButton(), ...account()),
