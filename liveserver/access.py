@@ -106,6 +106,9 @@ ACTIONS: dict[str, Rule] = {
     "order.complete": SHOPKEEPER,
     "order.refund": SHOPKEEPER,
     "order.mark_paid": SHOPKEEPER,
+    "coupon.list": SHOPKEEPER,
+    "coupon.create": SHOPKEEPER,
+    "coupon.edit": SHOPKEEPER,
     # webhooks
     "webhook.list": SHOPKEEPER,
     "webhook.create": SHOPKEEPER,

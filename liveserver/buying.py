@@ -57,6 +57,7 @@ async def create(
     lines: list[LineAsked],
     key: str,
     metadata: dict[str, Any],
+    coupon: str | None = None,
 ) -> bytes:
     """
     Buy products at their ordinary price, from a room's shelf or from the shop; the order's JSON.
@@ -78,6 +79,7 @@ async def create(
             key=key,
             room=room,
             show=show,
+            coupon=coupon,
             metadata=metadata,
             actor=identity.user,
         ),

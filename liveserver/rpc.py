@@ -12,7 +12,7 @@ from liveserver.problems import Refused
 from liveserver.services import Services
 from liveserver.web.read import decode
 from liveserver.web.requests.common import Id, RoomId, Units
-from liveserver.web.requests.orders import Lines
+from liveserver.web.requests.orders import Code, Lines
 from orders.errors import NotFound
 from orders.requests import LineAsked
 
@@ -39,6 +39,7 @@ class ReserveArguments(Arguments, kw_only=True):
 class CreateArguments(Arguments, kw_only=True):
     lines: Lines
     room: RoomId | None = None
+    coupon: Code | None = None
     key: Key
     metadata: dict[str, Any] = {}
 
@@ -105,7 +106,7 @@ class Rpc:
         allow(who, "rpc.order.create")
         lines = [LineAsked(product_id=row.product_id, quantity=row.quantity) for row in asked.lines]
         order = await buying.create(
-            self._services, who, asked.room, lines, asked.key, asked.metadata
+            self._services, who, asked.room, lines, asked.key, asked.metadata, asked.coupon
         )
         return _under("order", order)
 

@@ -117,8 +117,25 @@ CHECKS = (
     Check(
         "coupon.used",
         "SELECT k.id, k.used, coalesce(c.counted, 0) FROM coupon k "
-        + _sum("c", ["coupon_id"], "SELECT coupon_id, used AS q FROM coupon_buyer")
+        + _sum(
+            "c",
+            ["coupon_id"],
+            "SELECT u.coupon_id, u.cents AS q FROM coupon_use u JOIN orders o ON o.id = u.order_id"
+            f" WHERE {HELD_SQL}",
+        )
         + " ON c.coupon_id = k.id WHERE k.used <> coalesce(c.counted, 0)",
+    ),
+    Check(
+        "coupon_buyer.used",
+        "SELECT k.coupon_id || ' ' || k.buyer, k.used, coalesce(c.counted, 0) FROM coupon_buyer k "
+        + _sum(
+            "c",
+            ["coupon_id", "buyer"],
+            "SELECT u.coupon_id, u.buyer, 1 AS q FROM coupon_use u"
+            f" JOIN orders o ON o.id = u.order_id WHERE {HELD_SQL}",
+        )
+        + " ON c.coupon_id = k.coupon_id AND c.buyer = k.buyer"
+        " WHERE k.used <> coalesce(c.counted, 0)",
     ),
     Check(
         "orders.quantity",
@@ -130,7 +147,10 @@ CHECKS = (
         "orders.amount_cents",
         "SELECT o.id, o.amount_cents, coalesce(c.counted, 0) FROM orders o "
         + _sum(
-            "c", ["order_id"], "SELECT order_id, quantity * unit_price_cents AS q FROM order_lines"
+            "c",
+            ["order_id"],
+            "SELECT order_id, quantity * unit_price_cents AS q FROM order_lines"
+            " UNION ALL SELECT order_id, -cents FROM coupon_use",
         )
         + " ON c.order_id = o.id WHERE o.amount_cents <> coalesce(c.counted, 0)",
     ),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from orders import (
+    decide_coupons,
     decide_delivery,
     decide_orders,
     decide_payments,
@@ -35,6 +36,8 @@ class Rule(NamedTuple):
 RULES: dict[type, Rule] = {
     requests.Reserve: Rule(decide_orders.reserve_wants, decide_orders.reserve),
     requests.CreateOrder: Rule(decide_shelf.create_wants, decide_shelf.create),
+    requests.CreateCoupon: Rule(decide_coupons.create_wants, decide_coupons.create),
+    requests.EditCoupon: Rule(decide_coupons.edit_wants, decide_coupons.edit),
     requests.Pay: Rule(decide_payments.pay_wants, decide_payments.pay),
     requests.StartPayment: Rule(decide_payments.pay_wants, decide_payments.start),
     requests.Verdict: Rule(decide_payments.pay_wants, decide_payments.verdict),

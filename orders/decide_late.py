@@ -7,7 +7,7 @@ import msgspec
 
 from orders.decide_shelf import check_grant, line_rows, take_lines
 from orders.desk import Desk, SaleDraft
-from orders.errors import Ended, LimitExceeded, SoldOut
+from orders.errors import Ended, LimitExceeded, SoldOut, WrongState
 from orders.ledger import OrderKey, late_key
 from orders.rows import OrderRow
 from orders.sale import check_stock
@@ -61,6 +61,8 @@ def _check_shelf(desk: Desk, dead: OrderRow, lines: list[Line], draft: SaleDraft
     """Without a sale, or past one that is over, units come from the products themselves."""
     if draft is not None and draft.row.state == "cancelled":
         raise Ended("the sale was cancelled")
+    if was_discounted(dead):
+        raise WrongState("its coupon went back when it ended")
     for line in lines:
         product = desk.facts.products.get(line.product_id)
         if product is None:
@@ -69,6 +71,11 @@ def _check_shelf(desk: Desk, dead: OrderRow, lines: list[Line], draft: SaleDraft
         if draft is None and dead.room is not None:
             grant = desk.facts.grants.get((product.id, dead.room))
             check_grant(grant, product, line.quantity)
+
+
+def was_discounted(dead: OrderRow) -> bool:
+    """Whether a coupon paid a part: it was given back, perhaps to somebody else by now."""
+    return msgspec.json.decode(dead.answer, type=Order).coupon is not None
 
 
 def _rows(

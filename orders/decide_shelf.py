@@ -2,13 +2,14 @@
 
 import msgspec
 
+from orders.decide_coupons import MAX_CODE_CHARS, discount_of, find, take
 from orders.desk import Answer, Desk
 from orders.errors import Forbidden, Invalid, NotFound
-from orders.ledger import OrderKey, Wanted
+from orders.ledger import CouponAsked, OrderKey, Wanted
 from orders.memory import Memory
 from orders.money import MAX_UNITS, check_integer
 from orders.requests import CreateOrder
-from orders.rows import GrantRow, LineRow, OrderRow, ProductRow
+from orders.rows import CouponRow, GrantRow, LineRow, OrderRow, ProductRow
 from orders.sale import (
     MAX_ID_CHARS,
     MAX_KEY_CHARS,
@@ -19,7 +20,7 @@ from orders.sale import (
     check_stock,
     fingerprint,
 )
-from orders.shapes import Buyer, Line, Order
+from orders.shapes import AppliedCoupon, Buyer, Line, Order
 from orders.text import check_text
 from orders.times import rfc3339
 
@@ -34,6 +35,8 @@ def check_request(request: CreateOrder) -> None:
     check_text(request.key, "key", most=MAX_KEY_CHARS)
     check_text(request.buyer, "buyer", most=MAX_ID_CHARS)
     check_text(request.buyer_name, "buyer_name", least=0, most=MAX_NAME_CHARS)
+    if request.coupon is not None:
+        check_text(request.coupon, "coupon", most=MAX_CODE_CHARS)
     for name in ("room", "show"):
         if getattr(request, name) is not None:
             check_text(getattr(request, name), name, most=MAX_ID_CHARS)
@@ -57,6 +60,9 @@ def check_request(request: CreateOrder) -> None:
 def create_wants(memory: Memory, request: CreateOrder, wanted: Wanted) -> None:
     """The key always: memory holds only those of open sales."""
     wanted.keys.add(OrderKey(request.buyer, CLIENT, request.key))
+    if request.coupon is not None:
+        first = request.lines[0].product_id
+        wanted.coupons_asked.add(CouponAsked(request.coupon, first, request.buyer))
     for line in request.lines:
         wanted.products.add(line.product_id)
         if request.room is not None:
@@ -81,7 +87,11 @@ def create(desk: Desk, request: CreateOrder) -> Answer:
     )
     if amount > MAX_AMOUNT_CENTS:
         raise Invalid("this is too much for one order", field="lines")
-    return _place(desk, request, products, amount)
+    coupon, discount = None, 0
+    if request.coupon is not None:
+        coupon = find(desk, products[0].merchant, request.coupon)
+        discount = discount_of(desk, coupon, request.buyer, products[0].currency, amount)
+    return _place(desk, request, products, amount - discount, coupon, discount)
 
 
 def _product(desk: Desk, product_id: str) -> ProductRow:
@@ -109,8 +119,18 @@ def check_grant(grant: GrantRow | None, product: ProductRow, quantity: int) -> N
     check_grant_units(grant, quantity)
 
 
-def _place(desk: Desk, request: CreateOrder, products: list[ProductRow], amount: int) -> bytes:
+def _place(
+    desk: Desk,
+    request: CreateOrder,
+    products: list[ProductRow],
+    amount: int,
+    coupon: CouponRow | None,
+    discount: int,
+) -> bytes:
     order = _order(desk, request, products, amount)
+    if coupon is not None:
+        order.coupon, order.discount_cents = AppliedCoupon(id=coupon.id, code=coupon.code), discount
+        take(desk, coupon, order.id, request.buyer, discount)
     answer = msgspec.json.encode(order)
     row = OrderRow(
         id=order.id,

@@ -14,6 +14,8 @@ from orders.memory import Memory
 from orders.order import edge
 from orders.rows import (
     VOID_WANTED,
+    CouponBuyerDelta,
+    CouponDelta,
     EdgeRow,
     GrantDelta,
     LineRow,
@@ -170,6 +172,16 @@ class Desk:
         if grant is not None:
             grant.used += units
 
+    def use_coupon(self, coupon: str, buyer: str, cents: int, uses: int) -> None:
+        """Take a discount from a coupon's budget, or give it back; guarded by the database."""
+        self.out.coupons_used.append(CouponDelta(id=coupon, cents=cents))
+        self.out.coupon_buyers.append(CouponBuyerDelta(coupon_id=coupon, buyer=buyer, uses=uses))
+        for row in self.facts.coupons.values():
+            if row.id == coupon:
+                row.used += cents
+        place = (coupon, buyer)
+        self.facts.coupon_uses[place] = self.facts.coupon_uses.get(place, 0) + uses
+
     def record_stock(self, product_id: str, delta: int, reason: str, actor: str) -> None:
         """The immutable row of a change of a product's total."""
         self.out.stock_changes.append(
@@ -248,10 +260,13 @@ class Desk:
 
     def _release_lines(self, row: OrderRow) -> None:
         """The units of an order without a sale go back to stock, and to the grants of its room."""
-        for line in msgspec.json.decode(row.answer, type=Order).lines:
+        order = msgspec.json.decode(row.answer, type=Order)
+        for line in order.lines:
             self.move_stock(line.product_id, committed=-line.quantity)
             if row.room is not None:
                 self.use_grant(line.product_id, row.room, -line.quantity)
+        if order.coupon is not None:
+            self.use_coupon(order.coupon.id, row.buyer, -order.discount_cents, -1)
 
     def drop_orders(self, ids: set[str]) -> set[str]:
         """Take back new orders whose key was known after all; the sales that they touched."""
@@ -322,6 +337,7 @@ class Desk:
             key=lambda row: row.product_id,
         )
         out.grants_used = _summed(out.grants_used)
+        _sum_coupons(out)
         for order_id, known in self.order_base.items():
             row = self.facts.orders[order_id]
             out.moves.append(
@@ -377,4 +393,21 @@ def _summed(deltas: list[GrantDelta]) -> list[GrantDelta]:
         GrantDelta(product_id=product, room=room, used=used)
         for (product, room), used in sums.items()
         if used
+    ]
+
+
+def _sum_coupons(out: Effects) -> None:
+    """One delta a coupon, and one a buyer of it: an UPDATE takes each row once."""
+    cents: dict[str, int] = {}
+    for delta in out.coupons_used:
+        cents[delta.id] = cents.get(delta.id, 0) + delta.cents
+    uses: dict[tuple[str, str], int] = {}
+    for step in out.coupon_buyers:
+        place = (step.coupon_id, step.buyer)
+        uses[place] = uses.get(place, 0) + step.uses
+    out.coupons_used = [CouponDelta(id=name, cents=sum_) for name, sum_ in cents.items() if sum_]
+    out.coupon_buyers = [
+        CouponBuyerDelta(coupon_id=coupon, buyer=buyer, uses=sum_)
+        for (coupon, buyer), sum_ in uses.items()
+        if sum_
     ]

@@ -17,6 +17,10 @@ import msgspec
 from orders.lease import Lease
 from orders.order import DEAD, TIMED
 from orders.rows import (
+    CouponBuyerDelta,
+    CouponDelta,
+    CouponRow,
+    CouponUseRow,
     EdgeRow,
     GrantDelta,
     GrantRow,
@@ -82,6 +86,14 @@ class SkuAsked(NamedTuple):
     room: str | None
 
 
+class CouponAsked(NamedTuple):
+    """A coupon by its code, of the shop of a product, and what this buyer used of it."""
+
+    code: str
+    product: str
+    buyer: str
+
+
 class Wanted(msgspec.Struct):
     """What a batch must know that memory does not hold."""
 
@@ -94,6 +106,9 @@ class Wanted(msgspec.Struct):
     payments: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (provider, id)
     payments_of: set[str] = msgspec.field(default_factory=set)  # orders
     refunds: set[str] = msgspec.field(default_factory=set)
+    coupons: set[str] = msgspec.field(default_factory=set)
+    coupon_codes: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (merchant, code)
+    coupons_asked: set[CouponAsked] = msgspec.field(default_factory=set)
     due_at: int | None = None  # orders whose deadline came by then
     void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
 
@@ -101,6 +116,7 @@ class Wanted(msgspec.Struct):
         return bool(
             self.keys or self.orders or self.sales or self.products or self.skus or self.grants
             or self.payments or self.payments_of or self.refunds
+            or self.coupons or self.coupon_codes or self.coupons_asked
             or self.due_at is not None or self.void_sale is not None
         )  # fmt: skip
 
@@ -117,6 +133,8 @@ class Facts(msgspec.Struct):
     payments: dict[tuple[str, str], PaymentRow] = msgspec.field(default_factory=dict)
     payments_of: dict[str, list[PaymentRow]] = msgspec.field(default_factory=dict)  # by order
     refunds: dict[str, RefundRow] = msgspec.field(default_factory=dict)
+    coupons: dict[tuple[str, str], CouponRow] = msgspec.field(default_factory=dict)
+    coupon_uses: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)  # (id, buyer)
     due: list[str] = msgspec.field(default_factory=list)  # ids of `orders`, oldest first
     due_more: bool = False  # there may be more than these
     next_due_at: int | None = None  # the earliest deadline after `due_at`
@@ -134,6 +152,11 @@ class Effects(msgspec.Struct):
     payments: list[PaymentRow] = msgspec.field(default_factory=list)
     payment_moves: list[PaymentMove] = msgspec.field(default_factory=list)
     refunds: list[RefundRow] = msgspec.field(default_factory=list)
+    new_coupons: list[CouponRow] = msgspec.field(default_factory=list)
+    coupons: list[CouponRow] = msgspec.field(default_factory=list)  # limits set; not `used`
+    coupons_used: list[CouponDelta] = msgspec.field(default_factory=list)
+    coupon_buyers: list[CouponBuyerDelta] = msgspec.field(default_factory=list)
+    coupon_uses: list[CouponUseRow] = msgspec.field(default_factory=list)
     units_taken: list[UnitsDelta] = msgspec.field(default_factory=list)  # deltas above 0
     units_returned: list[UnitsDelta] = msgspec.field(default_factory=list)  # deltas below 0
     new_sales: list[SaleRow] = msgspec.field(default_factory=list)

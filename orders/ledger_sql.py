@@ -37,6 +37,7 @@ from orders.order import TIMED, VOIDABLE
 from orders.rows import (
     OPEN_STATES,
     VOID_WANTED,
+    CouponRow,
     GrantRow,
     OrderRow,
     PaymentRow,
@@ -175,6 +176,22 @@ class SqlTransaction:
             rows = await self._do.refunds_of.run(self._connection, ids)
             facts.refunds |= {row.id: row for row in _rows(RefundRow, rows)}
 
+        await self._read_coupons(facts, wanted)
+
+    async def _read_coupons(self, facts: Facts, wanted: Wanted) -> None:
+        asked = sorted(wanted.coupons_asked)
+        for statement, rows in (
+            (self._do.coupons_of, [(name,) for name in sorted(wanted.coupons)]),
+            (self._do.coupons_by_code, sorted(wanted.coupon_codes)),
+            (self._do.coupons_asked, asked),
+        ):
+            if rows:
+                found = await statement.run(self._connection, rows)
+                facts.coupons |= {(row.merchant, row.code): row for row in _rows(CouponRow, found)}
+        if asked:
+            uses = await self._do.coupon_uses_asked.run(self._connection, asked)
+            facts.coupon_uses |= {(use.coupon_id, use.buyer): use.used for use in uses}
+
     async def _read_orders(self, facts: Facts, wanted: Wanted) -> None:
         o = t.orders.c
         if wanted.orders:
@@ -240,7 +257,15 @@ class SqlTransaction:
         new = [(row.id, 0, 0) for row in out.new_products]
         lowered = [row for row in out.grants_used if row.used < 0]
         raised = [row for row in out.grants_used if row.used > 0]
+        coupons_back = [row for row in out.coupons_used if row.cents < 0]
+        coupons_used = [row for row in out.coupons_used if row.cents >= 0]
+        buyers_back = [row for row in out.coupon_buyers if row.uses < 0]
+        buyers_used = [row for row in out.coupon_buyers if row.uses > 0]
         for statement, rows in (
+            (do.new_coupons, out.new_coupons), (do.coupons_used, coupons_back),
+            (do.coupons, out.coupons), (do.coupons_used, coupons_used),
+            (do.coupon_buyers_back, buyers_back), (do.coupon_buyers, buyers_used),
+            (do.coupon_uses, out.coupon_uses),
             (do.new_products, out.new_products), (do.new_stock, new), (do.products, out.products),
             (do.grants_used, lowered), (do.grants, out.grants), (do.grants_used, raised),
             (do.stock, out.stock),

@@ -21,8 +21,8 @@ from orders.failures_sql import ERRORS, failure_of
 from orders.lease import Lease
 from orders.lease_sql import read as read_lease
 from orders.ledger_sql import find_answer
-from orders.rows import OPEN_STATES, ProductRow, SaleRow, merged
-from orders.shapes import FlashSale, Grant, Order, OrderEdge, Product
+from orders.rows import OPEN_STATES, CouponRow, ProductRow, SaleRow, merged
+from orders.shapes import Coupon, FlashSale, Grant, Order, OrderEdge, Product
 from orders.times import rfc3339
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,28 @@ class Reads:
             merchant: str | None = found.scalar_one_or_none()
             return merchant
 
+    # ── coupons ──────────────────────────────────────────────────────────────────────────────
+
+    async def coupon(self, coupon_id: str) -> Coupon | None:
+        found = await self._coupons(select(t.coupon).where(t.coupon.c.id == coupon_id))
+        return found[0] if found else None
+
+    async def coupons_of(
+        self, merchant: str, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[Coupon], str | None]:
+        """A shop's coupons, newest first."""
+        c = t.coupon.c
+        query = select(t.coupon).where(c.merchant == merchant).order_by(c.id.desc())
+        if cursor is not None:
+            query = query.where(c.id < cursor)
+        limit = _page(limit)
+        return _cut(await self._coupons(query.limit(limit + 1)), limit)
+
+    async def _coupons(self, query: Select[Any]) -> list[Coupon]:
+        async with self._connect() as connection:
+            rows = await connection.execute(query)
+            return [CouponRow(**row._mapping).shape() for row in rows]
+
     # ── orders ──────────────────────────────────────────────────────────────────────────────
 
     async def order(self, order_id: str) -> Order | None:
@@ -156,6 +178,13 @@ class Reads:
         """(fingerprint, answer) of the order that this key made, as its buyer got it."""
         async with self._connect() as connection:
             return await find_answer(connection, buyer, space, key)
+
+    async def buyers_of_sale(self, sale: str) -> set[str]:
+        """Who has an order in this sale, of whatever state, made with a key of their own."""
+        o = t.orders.c
+        query = select(o.buyer).where(o.flash_sale_id == sale, o.space == "client").distinct()
+        async with self._connect() as connection:
+            return {row[0] for row in await connection.execute(query)}
 
     async def _order_page(
         self, condition: Any, cursor: str | None, limit: int

@@ -46,7 +46,26 @@ class CreateOrder(Request, tag="create_order"):
     key: str  # as in `Reserve`
     room: str | None = None
     show: str | None = None
+    coupon: str | None = None  # a code of the shop
     metadata: dict[str, Any] = {}
+
+
+class CreateCoupon(Request, tag="create_coupon"):
+    merchant: str
+    code: str
+    kind: str  # "amount" | "percent"
+    value: int
+    currency: str
+    budget_cents: int
+    min_amount_cents: int = 0
+    per_buyer_limit: int = 1
+    starts_at: int | None = None  # milliseconds; None is now
+    ends_at: int | None = None
+
+
+class EditCoupon(Request, tag="edit_coupon"):
+    coupon: str
+    changes: dict[str, Any]  # any of budget_cents, per_buyer_limit, min_amount_cents, ends_at
 
 
 class Pay(Request, tag="pay"):
@@ -175,6 +194,8 @@ class Note(Request, tag="note"):
 AnyRequest = (
     Reserve
     | CreateOrder
+    | CreateCoupon
+    | EditCoupon
     | Pay
     | StartPayment
     | Verdict

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from orders.shapes import Buyers, FlashSale, Product, SaleState
+from orders.shapes import Buyers, Coupon, FlashSale, Product, SaleState
 from orders.times import rfc3339
 
 #: States of a flash sale as stored. `sold_out` is not stored: it is "running with nothing left",
@@ -264,6 +264,65 @@ class RefundRow(Row):
     reason: str
     actor: str
     at: int
+
+
+class CouponRow(Row):
+    """Money that a merchant gives to its buyers: `budget` and `used` are cents of discounts."""
+
+    id: str
+    merchant: str
+    code: str
+    kind: str
+    value: int
+    min_amount_cents: int
+    currency: str
+    budget: int
+    used: int
+    per_buyer_limit: int
+    starts_at: int
+    ends_at: int | None
+    created_at: int
+
+    def shape(self) -> Coupon:
+        """The coupon as its merchant sees it."""
+        return Coupon(
+            id=self.id,
+            merchant=self.merchant,
+            code=self.code,
+            kind=self.kind,  # type: ignore[arg-type]  # a CHECK bounds the stored kinds
+            value=self.value,
+            min_amount_cents=self.min_amount_cents,
+            currency=self.currency,
+            budget_cents=self.budget,
+            used_cents=self.used,
+            per_buyer_limit=self.per_buyer_limit,
+            starts_at=rfc3339(self.starts_at),
+            ends_at=None if self.ends_at is None else rfc3339(self.ends_at),
+        )
+
+
+class CouponUseRow(Row):
+    """The discount of one order."""
+
+    order_id: str
+    coupon_id: str
+    buyer: str
+    cents: int
+
+
+class CouponDelta(Row):
+    """Cents of a coupon's budget that were used, or given back when negative."""
+
+    id: str
+    cents: int
+
+
+class CouponBuyerDelta(Row):
+    """Uses of a coupon by a buyer, or uses given back when negative."""
+
+    coupon_id: str
+    buyer: str
+    uses: int
 
 
 class NoteRow(Row):

@@ -58,7 +58,7 @@ def fingerprint(request: Placing) -> str:
     if isinstance(request, Reserve):
         return f"{request.flash_sale}|{request.quantity}"
     lines = sorted(f"{line.product_id}*{line.quantity}" for line in request.lines)
-    return f"shelf|{request.room or ''}|{' '.join(lines)}"
+    return f"shelf|{request.room or ''}|{request.coupon or ''}|{' '.join(lines)}"
 
 
 def check_repeat(order: OrderRow, request: Placing) -> None:

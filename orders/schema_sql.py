@@ -202,6 +202,14 @@ coupon_buyer = Table(
     CheckConstraint("used >= 0", name="used"),
 )  # fmt: skip
 
+coupon_use = Table(
+    "coupon_use", metadata,
+    _text("order_id", key=True),
+    _text("coupon_id"), _text("buyer"), _big("cents"),
+    CheckConstraint("cents >= 0", name="cents"),
+    Index(None, "coupon_id"),
+)  # fmt: skip
+
 lease = Table(
     "lease", metadata,
     _text("name", key=True),

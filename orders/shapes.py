@@ -66,6 +66,28 @@ class Buyer(msgspec.Struct, kw_only=True):
     name: str
 
 
+class AppliedCoupon(msgspec.Struct, kw_only=True):
+    id: str
+    code: str
+
+
+class Coupon(msgspec.Struct, kw_only=True):
+    """Money off an order of one shop. `value` is cents, or percent from 1 to 100."""
+
+    id: str
+    merchant: str
+    code: str
+    kind: Literal["amount", "percent"]
+    value: int
+    min_amount_cents: int  # of the order before the discount
+    currency: str
+    budget_cents: int  # all discounts together
+    used_cents: int
+    per_buyer_limit: int  # orders of one buyer
+    starts_at: str
+    ends_at: str | None
+
+
 class Order(msgspec.Struct, kw_only=True):
     id: str
     state: OrderState
@@ -87,6 +109,8 @@ class Order(msgspec.Struct, kw_only=True):
     created_at: str
     expires_at: str | None
     paid_at: str | None
+    discount_cents: int = 0  # already taken off `amount_cents`
+    coupon: AppliedCoupon | None = None
     replaces: str | None = None  # the dead order whose late payment made this one
 
 

@@ -6,7 +6,7 @@ was wrong and the whole batch is rolled back.
 """
 
 from orders import schema_sql as t
-from orders.arrays_sql import BIG, TEXT, Statement, insert, select, update
+from orders.arrays_sql import BIG, TEXT, Statement, insert, select, table_columns, update
 
 PLACE_FIELDS = (("product_id", TEXT), ("room", TEXT))
 PAYMENT_FIELDS = (("provider", TEXT), ("id", TEXT))
@@ -64,6 +64,26 @@ AND product_stock.committed + r.committed >= 0
 AND product_stock.committed + r.committed <= product_stock.total + r.total
 """
 
+#: Budgets guard every discount again; giving back is always possible.
+USE_COUPONS = """
+used = coupon.used + r.cents
+ WHERE coupon.id = r.id AND coupon.used + r.cents >= 0
+AND (r.cents < 0 OR coupon.used + r.cents <= coupon.budget)
+"""
+
+USE_COUPONS_OF_BUYERS = """
+INSERT INTO coupon_buyer (coupon_id, buyer, used)
+SELECT r.coupon_id, r.buyer, r.uses FROM {r}
+WHERE r.uses <= (SELECT c.per_buyer_limit FROM coupon c WHERE c.id = r.coupon_id)
+ON CONFLICT (coupon_id, buyer) DO UPDATE SET used = coupon_buyer.used + excluded.used
+WHERE coupon_buyer.used + excluded.used <=
+    (SELECT c.per_buyer_limit FROM coupon c WHERE c.id = excluded.coupon_id)
+"""
+
+COUPON_BUYER_FIELDS = (("coupon_id", TEXT), ("buyer", TEXT), ("uses", BIG))
+ASKED_FIELDS = (("code", TEXT), ("product", TEXT), ("buyer", TEXT))
+COUPON_EDITABLE = ("budget", "per_buyer_limit", "min_amount_cents", "ends_at")
+
 USE_GRANTS = """
 used = sale_grant.used + r.used
  WHERE sale_grant.product_id = r.product_id AND sale_grant.room = r.room
@@ -106,10 +126,53 @@ class Statements:
         self.refunds_of = select(
             dialect, (("id", TEXT),), "SELECT o.* FROM {r} JOIN refunds o ON o.id = r.id" + lock
         )
+        self.coupons_of = select(
+            dialect,
+            (("id", TEXT),),
+            "SELECT o.* FROM {r} JOIN coupon o ON o.id = r.id ORDER BY o.id" + lock,
+        )
+        self.coupons_by_code = select(
+            dialect,
+            (("merchant", TEXT), ("code", TEXT)),
+            "SELECT o.* FROM {r} JOIN coupon o ON o.merchant = r.merchant AND o.code = r.code"
+            " ORDER BY o.id" + lock,
+        )
+        of_shop = (
+            " FROM {r} JOIN product p ON p.id = r.product"
+            " JOIN coupon c ON c.merchant = p.merchant AND c.code = r.code"
+        )
+        self.coupons_asked = select(
+            dialect,
+            ASKED_FIELDS,
+            f"SELECT o.* FROM coupon o WHERE o.id IN (SELECT c.id{of_shop}) ORDER BY o.id" + lock,
+        )
+        self.coupon_uses_asked = select(
+            dialect,
+            ASKED_FIELDS,
+            f"SELECT o.coupon_id, o.buyer, o.used{of_shop}"
+            " JOIN coupon_buyer o ON o.coupon_id = c.id AND o.buyer = r.buyer",
+        )
         self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
         self.lines = insert(dialect, t.order_lines)
         self.edges = insert(dialect, t.order_edges)
         self.payments = insert(dialect, t.payments)
+        self.new_coupons = insert(dialect, t.coupon)
+        self.coupons = update(
+            dialect,
+            t.coupon,
+            table_columns(t.coupon),
+            ", ".join(f"{name} = r.{name}" for name in COUPON_EDITABLE) + " WHERE coupon.id = r.id",
+        )
+        self.coupons_used = update(dialect, t.coupon, (("id", TEXT), ("cents", BIG)), USE_COUPONS)
+        self.coupon_buyers = select(dialect, COUPON_BUYER_FIELDS, USE_COUPONS_OF_BUYERS)
+        self.coupon_buyers_back = update(
+            dialect,
+            t.coupon_buyer,
+            COUPON_BUYER_FIELDS,
+            "used = coupon_buyer.used + r.uses WHERE coupon_buyer.coupon_id = r.coupon_id"
+            " AND coupon_buyer.buyer = r.buyer AND coupon_buyer.used + r.uses >= 0",
+        )
+        self.coupon_uses = insert(dialect, t.coupon_use)
         self.refunds = insert(dialect, t.refunds)
         self.notes = insert(dialect, t.feed_note)
         self.stock_changes = insert(dialect, t.stock_change)

@@ -23,6 +23,8 @@ from orders.ledger import (
 )
 from orders.order import TIMED, VOIDABLE
 from orders.rows import (
+    CouponRow,
+    CouponUseRow,
     EdgeRow,
     GrantRow,
     LineRow,
@@ -40,7 +42,7 @@ from orders.rows import (
 #: how many rows an UPDATE found: without it a refused change is only left out.
 GUARDS = (
     "fence", "unique key", "counter", "units", "limit", "state", "stock", "grant", "sequence",
-    "payment", "sku", "rowcount",
+    "payment", "coupon", "sku", "rowcount",
 )  # fmt: skip
 
 
@@ -58,6 +60,9 @@ class Tables:
         self.keys: MutableMapping[OrderKey, str] = {}
         self.payments: MutableMapping[tuple[str, str], PaymentRow] = {}
         self.refunds: MutableMapping[str, RefundRow] = {}
+        self.coupons: MutableMapping[str, CouponRow] = {}
+        self.coupon_buyers: MutableMapping[tuple[str, str], int] = {}
+        self.coupon_uses: list[CouponUseRow] = []
         self.edges: MutableMapping[tuple[str, int], EdgeRow] = {}  # (order, sequence)
         self.lines: list[LineRow] = []
         self.notes: list[NoteRow] = []
@@ -163,6 +168,7 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
     for name in sorted(wanted.payments_of):
         found = [copy.copy(row) for row in tables.payments.values() if row.order_id == name]
         facts.payments_of[name] = sorted(found, key=lambda row: (row.provider, row.id))
+    _find_coupons(tables, wanted, facts)
     for asked in wanted.skus:
         facts.skus[asked] = [
             row.id
@@ -175,6 +181,22 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
             )
         ]
     _find_ending(tables, wanted, facts)
+
+
+def _find_coupons(tables: Tables, wanted: Wanted, facts: Facts) -> None:
+    shops = {
+        (tables.products[asked.product].merchant, asked.code): asked.buyer
+        for asked in sorted(wanted.coupons_asked)
+        if asked.product in tables.products
+    }
+    for row in tables.coupons.values():
+        place = (row.merchant, row.code)
+        if row.id in wanted.coupons or place in wanted.coupon_codes or place in shops:
+            facts.coupons.setdefault(place, copy.copy(row))
+    buyers = {asked.buyer for asked in wanted.coupons_asked}
+    for (coupon, buyer), used in tables.coupon_buyers.items():
+        if buyer in buyers:
+            facts.coupon_uses[(coupon, buyer)] = used
 
 
 def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
@@ -263,6 +285,30 @@ def write_sales(tables: Tables, effects: Effects) -> None:
             tables.units[key] = units
 
 
+def _write_coupons(tables: Tables, effects: Effects) -> None:
+    """The statements on coupons: returned first, then limits, then used."""
+    for row in effects.new_coupons:
+        tables.coupons[row.id] = copy.copy(row)
+    for edited in effects.coupons:
+        used = tables.coupons[edited.id].used
+        tables.coupons[edited.id] = copy.copy(edited)
+        tables.coupons[edited.id].used = used
+    for delta in effects.coupons_used:
+        coupon = copy.copy(tables.coupons[delta.id])
+        coupon.used += delta.cents
+        holds = coupon.used >= 0 and (delta.cents < 0 or coupon.used <= coupon.budget)
+        if not tables.refuses("coupon", holds, f"budget of {coupon.code}"):
+            tables.coupons[coupon.id] = coupon
+    for step in effects.coupon_buyers:
+        place = (step.coupon_id, step.buyer)
+        used = tables.coupon_buyers.get(place, 0) + step.uses
+        limit = tables.coupons[step.coupon_id].per_buyer_limit
+        holds = used >= 0 and (step.uses < 0 or used <= limit)
+        if not tables.refuses("coupon", holds, f"coupon of {step.buyer}"):
+            tables.coupon_buyers[place] = used
+    tables.coupon_uses.extend(effects.coupon_uses)
+
+
 def write_orders(tables: Tables, effects: Effects) -> None:
     """The statements on orders, their edges, payments, and notes."""
     for move in effects.moves:
@@ -278,6 +324,7 @@ def write_orders(tables: Tables, effects: Effects) -> None:
         if not tables.refuses("payment", place not in tables.payments, f"payment {payment.id}"):
             tables.payments[place] = payment
     _write_payments(tables, effects)
+    _write_coupons(tables, effects)
     for step in effects.edges:
         at = (step.order_id, step.sequence)
         while "sequence" in tables.without and at in tables.edges:

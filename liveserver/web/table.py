@@ -1,6 +1,7 @@
 """All routes, in one list: the doors, the rights, the documents and the tests are made from it."""
 
 from liveserver.web.handlers import (
+    coupons,
     meta,
     orders,
     pages,
@@ -20,6 +21,7 @@ ROUTES: tuple[Route, ...] = (
     *products.ROUTES,
     *sales.ROUTES,
     *orders.ROUTES,
+    *coupons.ROUTES,
     *webhooks.ROUTES,
     *meta.ROUTES,
     *pages.ROUTES,

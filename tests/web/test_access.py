@@ -90,6 +90,9 @@ WHO: dict[str, set[str]] = {
     "POST /v1/orders/{order}/complete": ITS_MERCHANT,
     "POST /v1/orders/{order}/refund": ITS_MERCHANT,
     "POST /v1/orders/{order}/mark-paid": ITS_MERCHANT,
+    "GET /v1/coupons": A_MERCHANT,
+    "POST /v1/coupons": A_MERCHANT,
+    "PATCH /v1/coupons/{coupon}": ITS_MERCHANT,
     "GET /v1/webhook-endpoints": A_MERCHANT,
     "POST /v1/webhook-endpoints": A_MERCHANT,
     "GET /v1/webhook-endpoints/{endpoint}": ITS_MERCHANT,
@@ -142,6 +145,10 @@ BODIES: dict[str, Any] = {
     "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},
     "POST /v1/flash-sales/{sale}/reservations": {"quantity": 1},
     "POST /v1/orders": {"room": "{room}", "lines": [{"product_id": "{product}"}]},
+    "POST /v1/coupons": {
+        "code": "{new}", "kind": "percent", "value": 10, "currency": "EUR", "budget_cents": 1000,
+    },
+    "PATCH /v1/coupons/{coupon}": {"budget_cents": 2000},
     "POST /v1/webhook-endpoints": {"url": "https://example.com/hook"},
     "PATCH /v1/webhook-endpoints/{endpoint}": {"events": ["order.paid"]},
     "POST /v1/webhook-endpoints/{endpoint}/replay": {"since": "{now}"},
@@ -195,7 +202,13 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
         await shop.json("DELETE", f"{hooks}/{old['id']}", merchant, status=204)
     endpoint = await shop.json("POST", hooks, merchant, json=url, status=201)
     delivery = await shop.json("POST", f"{hooks}/{endpoint['id']}/test", merchant)
+    code = {
+        "code": f"c-{product['id']}", "kind": "amount", "value": 1, "currency": "EUR",
+        "budget_cents": 100,
+    }  # fmt: skip
+    coupon = await shop.json("POST", "/v1/coupons", merchant, json=code, status=201)
     values = {
+        "coupon": coupon["id"],
         "room": room,
         "product": product["id"],
         "sku": product["sku"],

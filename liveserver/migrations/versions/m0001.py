@@ -80,6 +80,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("merchant", "code", name=op.f("uq_coupon_merchant_code")),
     )
     op.create_table(
+        "coupon_use",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("coupon_id", sa.Text(), nullable=False),
+        sa.Column("buyer", sa.Text(), nullable=False),
+        sa.Column("cents", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint("cents >= 0", name=op.f("ck_coupon_use_cents")),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_coupon_use")),
+    )
+    op.create_index(op.f("ix_coupon_use_coupon_id"), "coupon_use", ["coupon_id"], unique=False)
+    op.create_table(
         "feed_note",
         sa.Column("n", BIG, autoincrement=False, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),

@@ -41,7 +41,13 @@ async def create(call: Call) -> Created:
     """
     body: NewOrder = call.body
     raw = await buying.create(
-        call.services, call.who, body.room, asked(body.lines), call.key, body.metadata
+        call.services,
+        call.who,
+        body.room,
+        asked(body.lines),
+        call.key,
+        body.metadata,
+        body.coupon,
     )
     return Created(raw, f"/v1/orders/{msgspec.json.decode(raw, type=Order).id}")
 
@@ -131,7 +137,16 @@ ROUTES = [
         request=NewOrder,
         answer=Order,
         status=201,
-        refuses=("forbidden", "not-found", "sold-out", "in-flight", "idempotency-conflict"),
+        refuses=(
+            "forbidden",
+            "not-found",
+            "sold-out",
+            "in-flight",
+            "idempotency-conflict",
+            "limit-exceeded",
+            "not-started",
+            "ended",
+        ),
         idempotent=True,
         limit="reserve",
     ),

@@ -18,11 +18,15 @@ class NewLine(Body, kw_only=True):
 Lines = Annotated[list[NewLine], Meta(min_length=1, max_length=50)]
 
 
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=LINE)]
+
+
 class NewOrder(Body, kw_only=True):
     """Products of one shop: from the shelf of a room, or without one."""
 
     lines: Lines
     room: RoomId | None = None
+    coupon: Code | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
