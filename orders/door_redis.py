@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from orders.decide import check_request
 from orders.errors import BY_PROBLEM, Invalid, Refusal, Unavailable
 from orders.ledger import Answers
-from orders.requests import AnyRequest
+from orders.requests import AnyRequest, Reserve
 from orders.service import Writer
 from orders.waiting_service import MAX_AGE_MS, MAX_BATCH, MAX_WAITING, Answered, wait_for_answer
 
@@ -117,11 +117,18 @@ class RedisDoor:
     """The gateway's end (`orders.requests.Door`). `node` is unique to this process start."""
 
     def __init__(
-        self, redis_url: str, node: str, answers: Answers, *, prefix: str = "orders"
+        self,
+        redis_url: str,
+        node: str,
+        answers: Answers,
+        *,
+        prefix: str = "orders",
+        refusal: Callable[[Reserve], Refusal | None] = lambda _request: None,
     ) -> None:
         self._redis = connect(redis_url)
         self._node = node
         self._answers = answers
+        self._refusal = refusal  # what is known here already, see `orders.states`
         self._names = Names(prefix)
         self._waiting: dict[int, tuple[Callable[[Answered], None], float]] = {}
         self._outgoing: list[tuple[int, bytes]] = []  # bounded by `_waiting`
@@ -147,6 +154,10 @@ class RedisDoor:
 
     async def ask(self, request: AnyRequest) -> bytes:
         """See `orders.requests.Door`."""
+        if isinstance(request, Reserve):
+            check_request(request)
+            if (refusal := self._refusal(request)) is not None:
+                raise refusal
         return await wait_for_answer(request, self.submit, self._answers)
 
     def submit(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:

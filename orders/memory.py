@@ -16,6 +16,7 @@ class OpenSale(msgspec.Struct):
 
     row: SaleRow
     units_of: dict[str, int]
+    buyers: set[str] = msgspec.field(default_factory=set)  # who has an order in it, of any state
 
 
 class Memory:
@@ -27,6 +28,8 @@ class Memory:
         for sale, buyer, units in loaded.units:
             self.sales[sale].units_of[buyer] = units
         self.keys = {(buyer, key): sale for buyer, key, sale in loaded.keys}
+        for buyer, _key, sale in loaded.keys:
+            self.sales[sale].buyers.add(buyer)
         self.last_n = loaded.last_n
         self.next_due_at = loaded.next_due_at
         self.voids = list(loaded.voids)
@@ -34,6 +37,21 @@ class Memory:
     def next_tick_at(self) -> int | None:
         """When the next sale starts or ends."""
         return min((_turn(sale.row) for sale in self.sales.values()), default=None)
+
+    def is_due(self, sale: OpenSale, now: int) -> bool:
+        """Whether a deadline has come that may change what this sale has left."""
+        due = self.next_due_at is not None and now >= self.next_due_at
+        return due or bool(self.voids) or now >= _turn(sale.row)
+
+    def new_buyers(self, keys: dict[tuple[str, str], str]) -> dict[str, list[str]]:
+        """Count the buyers of these committed keys; for each sale those who had no order in it."""
+        new: dict[str, list[str]] = {}
+        for (buyer, _key), name in keys.items():
+            sale = self.sales.get(name)
+            if sale is not None and buyer not in sale.buyers:
+                sale.buyers.add(buyer)
+                new.setdefault(name, []).append(buyer)
+        return new
 
     def put(self, row: SaleRow, taken: dict[str, int]) -> None:
         """A sale as it was committed, with what its buyers took or returned."""

@@ -36,6 +36,7 @@ from orders.news import News
 from orders.requests import REPEATABLE, AnyRequest, Pay, Placing, Reserve
 from orders.rows import OrderRow
 from orders.sale import check_repeat
+from orders.states import Outgoing, States, refused
 from orders.waiting_service import Answered, Ask, WaitingLine, wait_for_answer
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,8 @@ class Writer:
         self._renewed_ms = 0  # our clock before the last renewal that succeeded
         self._checked_ms = 0
         self._stopping = False
+        self._states = Outgoing()
+        self.states_changed = asyncio.Event()
         self.counts = Counts()
 
     # ── the door ────────────────────────────────────────────────────────────────────────────
@@ -113,7 +116,45 @@ class Writer:
             except Refusal as refusal:
                 done(refusal)
             else:
-                self._line.add(request, done)
+                known = self._refuse_at_once(request)
+                if known is None:
+                    self._line.add(request, done)
+                else:
+                    self.counts.refusals += 1
+                    done(known)
+
+    def _refuse_at_once(self, request: AnyRequest) -> Refusal | None:
+        """
+        What memory refuses to a buyer without an order need not wait for a batch, while the lease
+        is certainly ours and no timer is about to change the sale.
+        """
+        if not isinstance(request, Reserve) or self._memory is None:
+            return None
+        memory, mono = self._memory, self._monotonic_ms()
+        sale = memory.sales.get(request.flash_sale)
+        if (
+            sale is None
+            or request.buyer in sale.buyers
+            or request.buyer in sale.units_of
+            or mono - self._renewed_ms >= LEASE_MS
+            or self._line.is_waiting(request.buyer)
+        ):
+            return None
+        now = self._now()
+        if memory.is_due(sale, now):
+            return None
+        return refused(sale.row, request, now, now)
+
+    def take_states(self, *, everything: bool) -> States | None:
+        """
+        What gateways are to know of the running sales: those that changed, or all. None while this
+        writer is not certainly the holder.
+        """
+        self.states_changed.clear()
+        certain = self._monotonic_ms() - self._renewed_ms < LEASE_MS
+        if self._memory is None or not certain:
+            return None
+        return self._states.take(self._memory, self._now(), everything=everything)
 
     @property
     def fence(self) -> int | None:
@@ -326,9 +367,7 @@ class Writer:
                 if wanted:
                     desk = Desk(memory, await transaction.read(wanted), now, self._new_id)
                     results = self._decide(desk, batch, wanted)
-                again = await _insert_orders(transaction, desk, batch, results)
-                if desk.is_dirty:
-                    await _write(transaction, desk)
+                again = await self._store(transaction, desk, batch, results)
             self._renewed_ms = asked_ms
         else:
             again = set()
@@ -345,6 +384,21 @@ class Writer:
         except Exception as error:
             log.exception("writer %s: a request could not be decided", self._holder)
             raise BadData(f"{type(error).__name__}: {error}") from error
+
+    async def _store(
+        self, transaction: Transaction, desk: Desk, batch: list[AnyRequest], results: list[Result]
+    ) -> set[int]:
+        """The same for what cannot be turned into rows: the one request is found by halving."""
+        try:
+            again = await _insert_orders(transaction, desk, batch, results)
+            if desk.is_dirty:
+                await _write(transaction, desk)
+        except Failure:
+            raise
+        except (TypeError, ValueError, LookupError, ArithmeticError, AssertionError) as error:
+            log.exception("writer %s: a batch could not be stored", self._holder)
+            raise BadData(f"{type(error).__name__}: {error}") from error
+        return again
 
     async def _make_sure(self) -> None:
         """What memory alone decided may leave only while the lease is certainly ours."""
@@ -365,6 +419,11 @@ class Writer:
         if not desk.is_dirty:
             return
         desk.commit_to_memory()
+        new_buyers = memory.new_buyers(desk.keys)
+        for sale in desk.sales:
+            self._states.changed(sale, new_buyers.get(sale, []))
+        if desk.sales:
+            self.states_changed.set()
         self.counts.batches += 1
         self.counts.orders += len(desk.new_orders)
         news = News(

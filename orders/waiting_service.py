@@ -63,6 +63,10 @@ class WaitingLine:
         self._line.append(Ask(request, done, self._monotonic_ms()))
         self.filled.set()
 
+    def is_waiting(self, buyer: str) -> bool:
+        """Whether a reservation of this buyer stands in line or is being decided."""
+        return buyer in self._buyers
+
     def take(self) -> list[Ask]:
         """The next batch. Merchants' changes come first: then a cancelled sale sells no more."""
         batch: list[Ask] = []
