@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
+from orders.desk import Desk
 from orders.errors import (
     Ended,
     Forbidden,
@@ -19,6 +20,7 @@ from orders.errors import (
     SoldOut,
     WrongState,
 )
+from orders.ledger import Effects
 from orders.requests import (
     AdjustStock,
     Cancel,
@@ -267,3 +269,29 @@ async def test_a_poisoned_request_fails_alone(database_url: str) -> None:
         )
         assert [type(result) for result in results] == [bytes] * 5 + [Invalid]
         assert all(not isinstance(result, Refusal) for result in results[:5])
+
+
+async def test_a_request_that_cannot_be_turned_into_rows_stops_nobody_else(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake in the code behind one kind of request is that request's alone."""
+    effects = Desk.effects
+
+    def stumble(desk: Desk) -> Effects:
+        found = effects(desk)
+        if any(order.buyer == "poison" for order in desk.new_orders.values()):
+            raise LookupError("no such column")
+        return found
+
+    monkeypatch.setattr(Desk, "effects", stumble)
+    async with open_shop(sqlite_url) as (shop, _engine):
+        await shop.product()
+        sale = await shop.sale(units=10)
+        buyers = ["b1", "b2", "poison", "b3", "b4"]
+        answers = await asyncio.gather(
+            *(shop.writer.ask(reserve(sale, buyer)) for buyer in buyers), return_exceptions=True
+        )
+        assert [isinstance(answer, Invalid) for answer in answers] == [
+            buyer == "poison" for buyer in buyers
+        ]
+        assert sum(isinstance(answer, bytes) for answer in answers) == 4
