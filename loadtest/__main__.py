@@ -5,7 +5,9 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from loadtest import checker, faults, journal, rush
+import uvloop
+
+from loadtest import bench_writer, checker, faults, journal, reserve, rush
 
 
 def main() -> None:
@@ -14,6 +16,8 @@ def main() -> None:
     add_rush(scenarios.add_parser("rush", help="many buyers want few units at the same moment"))
     add_faults(scenarios.add_parser("faults", help="faults under load, each checked"))
     add_check(scenarios.add_parser("check", help="clients' journals against the database"))
+    add_writer(scenarios.add_parser("writer", help="the writer alone, and the usual way beside it"))
+    add_reserve(scenarios.add_parser("reserve", help="orders end to end, through viewer sockets"))
     options = parser.parse_args()
     raise SystemExit(options.go(options))
 
@@ -27,6 +31,42 @@ def add_rush(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--buyers", type=int, default=200)
     parser.add_argument("--units", type=int, default=50)
     parser.set_defaults(go=go_rush)
+
+
+def add_writer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("databases", nargs="*", default=["sqlite", "postgres"])
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
+    parser.add_argument("--runs", type=int, default=5, help="the median is printed")
+    parser.set_defaults(go=go_writer)
+
+
+def go_writer(options: argparse.Namespace) -> int:
+    bench_writer.run(options.databases, options.seconds, options.runs)
+    return 0
+
+
+def add_reserve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--buyers", type=int, default=500, help="sockets, one request each at once")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, help="requests a second over all; none: closed loop")
+    parser.add_argument("--units", type=int, default=1_000_000, help="few: measures refusals")
+    parser.set_defaults(go=go_reserve)
+
+
+def go_reserve(options: argparse.Namespace) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        result = runner.run(
+            reserve.run(
+                options.url,
+                buyers=options.buyers,
+                seconds=options.seconds,
+                rate=options.rate,
+                units=options.units,
+            )
+        )
+    reserve.report(result)
+    return 0
 
 
 def add_faults(parser: argparse.ArgumentParser) -> None:

