@@ -28,7 +28,6 @@ from rooms.service import RoomService
 log = logging.getLogger(__name__)
 
 FEED_BATCH = 500  # events read at once; bounds memory and the time of one round
-TOLD_AT_ONCE = 32  # buyers who are told at the same time; the bus takes that in one breath
 SHELF_PAUSE_SECONDS = 0.25  # gathers products, since a rush changes the same few again and again
 POLL_SECONDS = 1.0  # looks at the feed even without news, such as after a take-over
 RETRY_SECONDS = 0.5  # after the bus or the database did not answer
@@ -152,14 +151,13 @@ class Showcase:
 
     async def tell(self, events: list[FeedEvent]) -> None:
         """Tell buyers the steps of their orders, each buyer in order, and the rooms' tickers."""
-        by_buyer: dict[str, list[FeedEvent]] = {}
+        by_buyer: dict[str, list[dict[str, Any]]] = {}
         for event in events:
             if event.buyer and event.type.startswith("order.") and self._age(event) < STALE_MS:
-                by_buyer.setdefault(event.buyer, []).append(event)
-        turn = asyncio.Semaphore(TOLD_AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for buyer, theirs in by_buyer.items():
-                group.create_task(self._tell_buyer(buyer, theirs, turn))
+                order = msgspec.json.decode(event.data)["order"]
+                told = {"type": "order.updated", "at": event.at, "order": order}
+                by_buyer.setdefault(event.buyer, []).append(told)
+        await self._attached.tell_users(by_buyer)
         for event in events:
             await self._tick(event)
 
@@ -229,20 +227,6 @@ class Showcase:
             await self._cursor.save(n)
         except Exception as error:
             _complain(error)
-
-    async def _tell_buyer(
-        self, buyer: str, events: list[FeedEvent], turn: asyncio.Semaphore
-    ) -> None:
-        async with turn:
-            for event in events:
-                order = msgspec.json.decode(event.data)["order"]
-                told = {"type": "order.updated", "at": event.at, "order": order}
-                try:
-                    await self._attached.tell_user(buyer, told)
-                except rooms.errors.Unavailable:
-                    raise  # the whole batch is told again
-                except rooms.errors.Refusal as refusal:
-                    log.warning("a buyer cannot be told of an order: %s", refusal.detail)
 
     async def _tick(self, event: FeedEvent) -> None:
         """An order.ticker, if the room had none just now. Nobody misses a lost one."""

@@ -118,6 +118,13 @@ class Bus(Protocol):
         Raises `StateMissing` if one of them changes a part of a state that must be rebuilt first.
         """
 
+    async def publish_many(
+        self, batches: Sequence[tuple[str, Sequence[Message]]]
+    ) -> list[list[Outcome]]:
+        """
+        `publish` for many different topics in one round trip: atomic for each topic, not together.
+        """
+
     async def history(
         self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
     ) -> History:

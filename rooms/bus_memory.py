@@ -159,6 +159,11 @@ class MemoryBus:
                 node.receive(Delivery(topic, out))
         return outcomes
 
+    async def publish_many(
+        self, batches: Sequence[tuple[str, Sequence[Message]]]
+    ) -> list[list[Outcome]]:
+        return [await self.publish(topic, messages) for topic, messages in batches]
+
     def _number(self, topic: str, message: Message, out: list[Publication]) -> Outcome:
         dropped = self._is_dropped(topic, message)
         position = None

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from importlib import resources
 from itertools import count
 from typing import Any, TypeVar
@@ -96,17 +97,34 @@ class RedisBus:
     async def publish(self, topic: str, messages: Sequence[Message]) -> list[Outcome]:
         if not messages:
             return []
-        lock = self._locks.setdefault(topic, asyncio.Lock())
-        async with lock:  # one call a topic in flight: sequences arrive in their order
-            sequence = next(self._sequence)
-            arguments: list[Any] = [self._node, sequence, self._fresh(), *self._rates]
-            for message in messages:
-                arguments += _arguments_of(message)
-            reply = await self._call("publish", topic, *arguments)
-        first, *lines = reply.decode().split("\n")
-        if int(first) != sequence:  # overtaken by a later call: what became of ours is unknown
-            raise Unavailable("The message bus does not know what became of this")
-        return [_outcome(line) for line in lines]
+        [outcomes] = await self.publish_many([(topic, messages)])
+        return outcomes
+
+    async def publish_many(
+        self, batches: Sequence[tuple[str, Sequence[Message]]]
+    ) -> list[list[Outcome]]:
+        async with AsyncExitStack() as stack:
+            # one call a topic in flight, so that sequences arrive in their order
+            for topic in sorted({topic for topic, _ in batches}):
+                lock = self._locks.setdefault(topic, asyncio.Lock())
+                await stack.enter_async_context(lock)
+            calls = [(topic, self._numbering(messages)) for topic, messages in batches]
+            if len(calls) == 1:
+                [(topic, arguments)] = calls
+                replies = [await self._call("publish", topic, *arguments)]
+            else:
+                replies = await self._call_many("publish", calls)
+        return [
+            _outcomes(arguments[1], reply)
+            for (_, arguments), reply in zip(calls, replies, strict=True)
+        ]
+
+    def _numbering(self, messages: Sequence[Message]) -> list[Any]:
+        """Arguments of the numbering function; the second is the sequence of this call."""
+        arguments: list[Any] = [self._node, next(self._sequence), self._fresh(), *self._rates]
+        for message in messages:
+            arguments += _arguments_of(message)
+        return arguments
 
     async def history(
         self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
@@ -220,7 +238,7 @@ class RedisBus:
         name = f"{self._library}_{function}"
         return await self._guarded(lambda: self._redis.fcall(name, 1, _key(topic), *arguments))
 
-    async def _call_many(self, function: str, calls: list[tuple[str, tuple[Any, ...]]]) -> Any:
+    async def _call_many(self, function: str, calls: Sequence[tuple[str, Sequence[Any]]]) -> Any:
         """The same function for many topics in one round trip."""
 
         async def run() -> list[Any]:
@@ -250,6 +268,14 @@ class RedisBus:
             raise Unavailable("The message bus refuses to work") from problem
         except (RedisError, OSError, TimeoutError) as problem:
             raise Unavailable("The message bus does not answer") from problem
+
+
+def _outcomes(sequence: int, reply: bytes) -> list[Outcome]:
+    """What became of the messages of one numbering call."""
+    first, *lines = reply.decode().split("\n")
+    if int(first) != sequence:  # overtaken by a later call: what became of ours is unknown
+        raise Unavailable("The message bus does not know what became of this")
+    return [_outcome(line) for line in lines]
 
 
 _PREFIX = "ls:{"

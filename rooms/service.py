@@ -7,7 +7,7 @@ Every method raises `rooms.errors.Refusal`. Times are integer milliseconds from 
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ KNOWN_MAX = 10_000  # room objects remembered
 SHELF_MAX = 100  # products on a shelf
 MERCHANTS_MAX = 50  # merchants of a room
 PAGE_MAX = 100  # rooms in one answer
+USERS_AT_ONCE = 200  # told in one round trip: some milliseconds inside the bus
 
 Ids = list[str]  # by another name, because `RoomService.list` hides the built-in one
 Items = list[dict[str, Any]]
@@ -261,9 +262,19 @@ class RoomService:
 
     async def tell_user(self, user: str, event: dict[str, Any]) -> None:
         """Tell one user, on all of the user's pages; kept for those that are away."""
-        channel = channels.personal(user)
-        data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
-        await self._outbox.send(channel, [numbered(channel, data)])
+        await self.tell_users({user: [event]})
+
+    async def tell_users(self, events: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+        """Tell many users, each their events in order, in few round trips."""
+        batches = []
+        for user, theirs in events.items():
+            channel = channels.personal(user)
+            told = [{"type": event["type"], "at": self._now(), **event} for event in theirs]
+            batches.append(
+                (channel, [numbered(channel, msgspec.json.encode(event)) for event in told])
+            )
+        for start in range(0, len(batches), USERS_AT_ONCE):
+            await self._bus.publish_many(batches[start : start + USERS_AT_ONCE])
 
     async def publish(
         self, channel: str, data: bytes, info: bytes, rules: channels.Rules

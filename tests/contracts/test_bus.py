@@ -364,6 +364,18 @@ async def test_presence_is_kept_per_client_and_fades(nodes: Two, unique: str) ->
     assert list(await nodes.two.presence(channel)) == ["c2"]
 
 
+async def test_many_topics_are_published_in_one_call(nodes: Two, unique: str) -> None:
+    """Each topic numbers its own, and every topic's messages keep their order."""
+    topics = [f"#{unique}{number}" for number in range(30)]
+    for topic in topics:
+        await nodes.two.attach(topic)
+    batches = [(topic, [kept(topic, '"a"'), kept(topic, '"b"')]) for topic in topics]
+    outcomes = await nodes.one.publish_many(batches)
+    assert [[o.position and o.position.offset for o in mine] for mine in outcomes] == [[1, 2]] * 30
+    await until(lambda: len(nodes.got) == 30)
+    assert nodes.data == [b'"a"', b'"b"'] * 30
+
+
 async def test_nothing_to_publish_is_no_call(nodes: Two, unique: str) -> None:
     """An empty batch has no outcome and no delivery."""
     assert await nodes.one.publish(unique, []) == []

@@ -264,14 +264,14 @@ async def test_a_bus_that_fails_is_tried_again(
     await market.product()
     sale = await market.sale()
     failures = [RoomsUnavailable("planted"), RuntimeError("planted")]
-    tell_user = market.rooms.tell_user
+    tell_users = market.rooms.tell_users
 
-    async def failing(user: str, event: dict[str, Any]) -> None:
-        if failures:
+    async def failing(events: dict[str, list[dict[str, Any]]]) -> None:
+        if failures and events:
             raise failures.pop()
-        await tell_user(user, event)
+        await tell_users(events)
 
-    monkeypatch.setattr(market.rooms, "tell_user", failing)
+    monkeypatch.setattr(market.rooms, "tell_users", failing)
     market.run()
     await market.reserve(sale, buyer, "Alice")
     [event] = await until(lambda: market.events(f"#{buyer}", "order.updated"))
