@@ -86,6 +86,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("check-config", "read the settings and name every mistake", check_config)
     stock = _group(commands, "stock", "the books")
     _command(stock, "audit", "recompute every counter; 1 if one differs", audit_stock)
+    repair = _command(stock, "repair", "set wrong counters right; 1 if any is left", repair_stock)
+    repair.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    for name, words, command in (
+        ("backup", "copy database, secret and pictures into one tar file", make_backup),
+        ("restore", "put such a file in place; the server must be stopped", put_backup),
+    ):
+        sub = add(name, words, command)
+        sub.add_argument("file", type=Path, metavar="FILE")
+    add("doctor", "look at everything a server needs; 1 if something is wrong", examine)
     database = _group(commands, "db", "the database")
     _command(database, "upgrade", "bring the schema to the newest version", upgrade_database)
     return parser
@@ -254,8 +263,6 @@ def make_token(parsed: argparse.Namespace, config: Config) -> int:
 
 def audit_stock(parsed: argparse.Namespace, config: Config) -> int:
     """Print exactly the differences; 1 if there are any."""
-    from sqlalchemy.engine import make_url
-
     from liveserver.db import make_engine
     from orders.audit_sql import audit
 
@@ -266,13 +273,72 @@ def audit_stock(parsed: argparse.Namespace, config: Config) -> int:
         finally:
             await engine.dispose()
 
-    path = make_url(config.data_database_url).database or ""
-    if config.data_database_url.startswith("sqlite") and not Path(path).exists():
-        raise CommandError(f"there is no database at {path}")
+    _must_exist(config)
     differences = _run_on_database(config, work(), upgrade=False)
     for difference in differences:
         print(difference)
     return FAILED if differences else 0
+
+
+def repair_stock(parsed: argparse.Namespace, config: Config) -> int:
+    """Set the counters that the audit finds wrong; 1 if something is left for a person."""
+    from liveserver.db import make_engine
+    from orders.repair_sql import CannotRepair, Repaired, repair
+
+    async def work() -> Repaired:
+        engine = make_engine(config.data_database_url)
+        try:
+            return await repair(engine, _wall_ms(), dry_run=parsed.dry_run)
+        finally:
+            await engine.dispose()
+
+    _must_exist(config)
+    try:
+        found: Repaired = _run_on_database(config, work(), upgrade=False)
+    except CannotRepair as error:
+        raise CommandError(f"nothing was changed, more is held than there is: {error}") from None
+    for line in found.done:
+        print(f"{line}{' (not done)' if parsed.dry_run else ''}")
+    for line in found.left:
+        print(f"needs a person: {line}")
+    return FAILED if found.left else 0
+
+
+def make_backup(parsed: argparse.Namespace, config: Config) -> int:
+    from liveserver import backup
+
+    _must_be_sqlite(config)
+    try:
+        manifest = backup.backup(config.data_dir, parsed.file)
+    except backup.BackupError as error:
+        raise CommandError(str(error)) from None
+    print(f"{parsed.file}: {len(manifest['sha256'])} files, written and read back.")
+    return 0
+
+
+def put_backup(parsed: argparse.Namespace, config: Config) -> int:
+    from liveserver import backup
+
+    _must_be_sqlite(config)
+    try:
+        aside = backup.restore(config.data_dir, parsed.file)
+    except (backup.BackupError, OSError) as error:
+        raise CommandError(str(error)) from None
+    print(f"{config.data_dir} is as it was in {parsed.file}.")
+    if aside is not None:
+        print(f"What was there before is in {aside}.")
+    return 0
+
+
+def examine(parsed: argparse.Namespace, config: Config) -> int:
+    from liveserver import doctor
+
+    logs.configure("plain", "error", "liveserver")
+    datadir.prepare(config.data_dir)
+    found = asyncio.run(doctor.examine(config))
+    for finding in found:
+        print(f"{finding.level:4}  {finding.what:11}  {finding.words}")
+    return FAILED if any(finding.level == "bad" for finding in found) else 0
 
 
 def upgrade_database(parsed: argparse.Namespace, config: Config) -> int:
@@ -285,6 +351,25 @@ def upgrade_database(parsed: argparse.Namespace, config: Config) -> int:
 
 
 # inside
+
+
+def _must_exist(config: Config) -> None:
+    """A command that only looks must not make an empty database by looking."""
+    from sqlalchemy.engine import make_url
+
+    path = make_url(config.data_database_url).database or ""
+    if config.data_database_url.startswith("sqlite") and not Path(path).exists():
+        raise CommandError(f"there is no database at {path}")
+
+
+def _must_be_sqlite(config: Config) -> None:
+    if config.database_url:
+        raise CommandError(
+            "this copies the data directory with its SQLite database, and DATABASE_URL names "
+            "another one. PostgreSQL: pg_dump --format=custom --file=shop.dump, and pg_restore "
+            "--clean --if-exists while no server runs; copy token_secret and images/ of the data "
+            "directory beside it"
+        )
 
 
 def _ask_password(parsed: argparse.Namespace) -> str:
