@@ -1,9 +1,12 @@
 // @ts-check
-/** What the shop says about itself before anybody signed in: name, language, ways to pay. */
+/**
+ * What the shop says about itself before anybody signed in: name, language, ways to pay; and whether
+ * this browser brought a session along, since the cookie is hidden from scripts.
+ */
 
 /**
  * @typedef {{shop_name: string, language: "auto"|"zh-CN"|"en", public_url: string, demo: boolean,
- *   payments: string[], needs_setup: boolean, version: string}} Config
+ *   payments: string[], needs_setup: boolean, version: string, session?: boolean}} Config
  */
 
 /** @type {Config} */

@@ -17,16 +17,24 @@ export function isPayable(order, now) {
   return order.state === "reserved" && (!order.expires_at || Date.parse(order.expires_at) > now);
 }
 
+/** What the server is asked for, without the key. @param {Pending} entry */
+function orderOf(entry) {
+  const lines = [{ product_id: entry.product, quantity: entry.quantity }];
+  return { room: entry.room, lines, ...(entry.coupon ? { coupon: entry.coupon } : {}) };
+}
+
 /** Over HTTP: works on every page. @param {Pending} entry @returns {Promise<Order>} */
-function reserveByHttp(entry) {
+function sendByHttp(entry) {
+  if (!entry.sale) return post("/v1/orders", orderOf(entry), entry.key);
   return post(path`/v1/flash-sales/${entry.sale}/reservations`, { quantity: entry.quantity }, entry.key);
 }
 
 /** Over the socket while it is open, else over HTTP; the key makes them one request. @param {Caller} socket */
 function sender(socket) {
   return async (/** @type {Pending} */ entry) => {
-    if (!socket.connected) return reserveByHttp(entry);
+    if (!socket.connected) return sendByHttp(entry);
     try {
+      if (!entry.sale) return (await socket.rpc("order.create", { ...orderOf(entry), key: entry.key })).order;
       const data = { flash_sale: entry.sale, quantity: entry.quantity, key: entry.key };
       return (await socket.rpc("reserve", data)).order;
     } catch (error) {
@@ -36,22 +44,22 @@ function sender(socket) {
 }
 
 /**
- * Reserves units of a flash sale. @param {{sale: string, quantity: number, user: string, room: string}} wish
+ * Buys units of a flash sale, or of a product on the shelf. @param {import("./pending.js").Wish} wish
  * @param {Caller} socket @returns {Promise<Order>}
  */
-export function reserve(wish, socket) {
+export function buy(wish, socket) {
   return settle(take(wish, clock.local()), sender(socket), pause);
 }
 
 /**
- * Asks again for every reservation that was never answered. @param {string} user
+ * Asks again for everything that was never answered. @param {string} user
  * @returns {Promise<{orders: Order[], refused: {entry: Pending, problem: import("./api.js").Problem}[]}>}
  */
 export async function resume(user) {
   const outcome = { orders: /** @type {Order[]} */ ([]), refused: /** @type {any[]} */ ([]) };
   for (const entry of pendingOf(user, clock.local())) {
     try {
-      outcome.orders.push(await settle(entry, reserveByHttp, pause));
+      outcome.orders.push(await settle(entry, sendByHttp, pause));
     } catch (error) {
       outcome.refused.push({ entry, problem: asProblem(error) });
     }

@@ -1,18 +1,23 @@
 // @ts-check
 /**
- * Reservations on their way.
+ * Reservations and orders on their way.
  *
- * The key of a reservation is kept in localStorage before the request leaves. A page that is killed
+ * The key of one is kept in localStorage before the request leaves. A page that is killed
  * between sending and the answer asks again with the same key when it opens: the server answers with
  * the order that the first request made, or makes it now. So one press is at most one order.
  *
- * One entry for each flash sale, because one buyer has one reservation of a sale in flight.
+ * One entry for each flash sale and each product of a shelf: one press of a button is one wish.
  */
 
 import { Problem } from "./api.js";
 import { load, save } from "./storage.js";
 
-/** @typedef {{sale: string, key: string, quantity: number, user: string, room: string, at: number}} Pending */
+/**
+ * What somebody wants to buy: units of a flash sale, or of a product at its ordinary price.
+ *
+ * @typedef {{sale?: string, product?: string, coupon?: string, quantity: number, user: string, room: string}} Wish
+ * @typedef {Wish & {key: string, at: number}} Pending
+ */
 
 const NAME = "pending";
 /** A press older than this is history: its order, if any, stands in the list of orders. In ms. */
@@ -32,10 +37,13 @@ export function pendingOf(user, now) {
   return all.filter((entry) => entry.user === user && now - entry.at < PENDING_LIFE_MS);
 }
 
+/** What a wish is about. @param {Wish} wish */
+const about = (wish) => (wish.sale ? `sale ${wish.sale}` : `product ${wish.product}`);
+
 /** @param {Pending} entry */
 function keep(entry) {
   const others = /** @type {Pending[]} */ (load(NAME) || []).filter(
-    (other) => other.sale !== entry.sale && entry.at - other.at < PENDING_LIFE_MS,
+    (other) => about(other) !== about(entry) && entry.at - other.at < PENDING_LIFE_MS,
   );
   save(NAME, [...others, entry]);
 }
@@ -47,22 +55,22 @@ function forget(key) {
 }
 
 /**
- * Takes up a reservation: an unanswered one of the same sale and quantity again, else a new one.
+ * Takes up a wish: an unanswered press for the very same again, else a new one.
  * It is saved when this returns.
  *
- * @param {{sale: string, quantity: number, user: string, room: string}} wish @param {number} now
+ * @param {Wish} wish @param {number} now
  * @returns {Pending}
  */
 export function take(wish, now) {
-  const open = pendingOf(wish.user, now).find((entry) => entry.sale === wish.sale);
-  if (open && open.quantity === wish.quantity) return open;
+  const open = pendingOf(wish.user, now).find((entry) => about(entry) === about(wish));
+  if (open && open.quantity === wish.quantity && open.coupon === wish.coupon) return open;
   const entry = { ...wish, key: newKey(), at: now };
   keep(entry);
   return entry;
 }
 
 /**
- * Sends a reservation until it is answered: an order, or a refusal that is final. In both cases it
+ * Sends a wish until it is answered: an order, or a refusal that is final. In both cases it
  * is no longer pending. When the server cannot be reached it stays pending for the next visit.
  *
  * @param {Pending} entry

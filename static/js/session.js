@@ -6,6 +6,7 @@
  */
 
 import { Problem, asProblem, call, get, post } from "./api.js";
+import { config } from "./config.js";
 import { load, save } from "./storage.js";
 
 /** @typedef {import("./types.js").Session} Session */
@@ -35,6 +36,10 @@ function remember(answer) {
 
 /** The session that the cookie stands for, or null. @returns {Promise<Session|null>} */
 export async function find() {
+  if (!known && config().session === false) {
+    save("session", null);
+    return null; // nothing to ask about: a first visit
+  }
   try {
     return remember(await get("/v1/session"));
   } catch (error) {

@@ -24,7 +24,14 @@
  *   amount_cents: number, refunded_cents: number, currency: string, room: string|null,
  *   show: string|null, flash_sale: string|null, source: string,
  *   buyer: {id: string, name: string}, checkout_url: string|null, created_at: string,
- *   expires_at: string|null, paid_at: string|null}} Order
+ *   expires_at: string|null, paid_at: string|null, discount_cents: number,
+ *   coupon: {id: string, code: string}|null, replaces: string|null,
+ *   delivery: Record<string, any>|null,
+ *   shipment: {carrier?: string, tracking?: string, shipped_at?: string}|null}} Order
+ *
+ * @typedef {{id: string, merchant: string, code: string, kind: "amount"|"percent", value: number,
+ *   min_amount_cents: number, currency: string, budget_cents: number, used_cents: number,
+ *   per_buyer_limit: number, starts_at: string, ends_at: string|null}} Coupon
  *
  * @typedef {{slow_mode_seconds: number, muted_all: boolean, links: boolean}} ChatRules
  *

@@ -70,6 +70,17 @@ test("another quantity is another wish", () => {
   assert.notEqual(take(wish, 1_000).key, take({ ...wish, quantity: 2 }, 1_000).key);
 });
 
+test("a product of the shelf is a wish of its own, and so is another coupon", () => {
+  const shelf = { product: "prd_1", quantity: 1, user: "guest_1", room: "demo" };
+  const first = take(shelf, 1_000);
+  assert.equal(take(shelf, 1_000).key, first.key);
+  assert.notEqual(take(wish, 1_000).key, first.key);
+  assert.notEqual(take({ ...shelf, product: "prd_2" }, 1_000).key, first.key);
+  assert.equal(pendingOf("guest_1", 1_000).length, 3);
+  assert.notEqual(take({ ...shelf, coupon: "TEA" }, 1_000).key, first.key);
+  assert.equal(pendingOf("guest_1", 1_000).length, 3);
+});
+
 test("a storage that refuses loses the memory, not the purchase", () => {
   localStorage.setItem = () => {
     throw new Error("full");

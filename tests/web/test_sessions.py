@@ -202,6 +202,13 @@ async def test_a_forwarding_header_ends_the_loopback_exemption(shop: Shop) -> No
     assert statuses[-1] == 429
 
 
+async def test_the_configuration_says_whether_a_session_came_along(shop: Shop) -> None:
+    """So that the pages of a first visit ask for no session that is not there."""
+    assert (await shop.json("GET", "/v1/config"))["session"] is False
+    cookie = {"Cookie": "liveserver_session=whatever"}
+    assert (await shop.json("GET", "/v1/config", headers=cookie))["session"] is True
+
+
 async def test_first_start_makes_one_administrator_once(
     sqlite_url: str, redis_url: str, tmp_path: Path
 ) -> None:

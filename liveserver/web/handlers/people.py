@@ -7,6 +7,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from liveserver.people import STAFF_TTL_SECONDS, Account
+from liveserver.tokens import COOKIE
 from liveserver.web.doors import take
 from liveserver.web.handlers.sessions import session_answer
 from liveserver.web.requests.common import Page
@@ -93,6 +94,7 @@ async def read_config(call: Call) -> PublicConfig:
         payments=["demo"] if options.demo else [],
         needs_setup=not options.demo and not people.has_admin,
         version=options.version,
+        session=COOKIE in call.request.cookies,
     )
 
 

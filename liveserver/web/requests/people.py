@@ -120,3 +120,4 @@ class PublicConfig(Struct, kw_only=True):
     payments: list[str]
     needs_setup: bool
     version: str
+    session: bool  # whether the asking browser brought a session cookie, good or not

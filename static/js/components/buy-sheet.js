@@ -1,40 +1,32 @@
 // @ts-check
 /**
  * The sheet in which one buys: price, quantity, terms and seller, then the order with its deadline.
- * Refusals stay in the sheet, in words.
+ * Refusals stay in the sheet, in words. What is bought, a flash sale or a product of the shelf, is
+ * said by the classes made of this one.
  *
- * testids: buy-sheet, buy-price, buy-quantity, buy-less, buy-more, buy-confirm, buy-problem, buy-login,
- * order-card (after it), orders-link
+ * testids: buy-sheet | product-sheet, buy-price, buy-quantity, buy-less, buy-more, buy-confirm,
+ * buy-hold, buy-problem, buy-login, order-card (after it), order-news, orders-link
  */
 
 import { asProblem } from "../api.js";
-import { clock } from "../clock.js";
-import { money } from "../format.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
-import { reserve } from "../orders-api.js";
-import { phase } from "../room-state.js";
 import { ensure, isAccount, me, signInAddress } from "../session.js";
 import { onTick } from "../ticker.js";
-import { countDown } from "./count-down.js";
 import { orderCard } from "./order-card.js";
-import { picture, priceBlock } from "./product-bits.js";
+import { priceBlock } from "./product-bits.js";
 import { makeSheet } from "./sheet.js";
 
-/** @typedef {import("../types.js").FlashSale} FlashSale */
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {import("../room-store.js").RoomStore} RoomStore */
+/** @typedef {import("../h.js").Child} Child */
 
 /**
- * Opens the sheet of a sale.
+ * What one may buy now: `most` is the greatest quantity, `note` says why, `hold` how long it is held.
  *
- * @param {RoomStore} store @param {string} saleId @param {(order: Order) => void} onOrder
+ * @typedef {{price_cents: number, list_price_cents: number|null, currency: string, most: number,
+ *   note: string, account: boolean, holdMinutes: number, drawnBy: string}} Offer
  */
-export function openBuySheet(store, saleId, onOrder) {
-  const view = new BuySheet(store, saleId, onOrder);
-  view.sheet.open();
-  view.draw();
-}
 
 /** Shows an order in a sheet. @param {Order} order @param {(order: Order) => void} onOrder */
 export function openOrderSheet(order, onOrder) {
@@ -50,11 +42,10 @@ function orderView(order, onOrder) {
   return [card, h("a", { href: "/orders", class: "button block", testid: "orders-link" }, t("buy.all_orders"))];
 }
 
-class BuySheet {
-  /** @param {RoomStore} store @param {string} saleId @param {(order: Order) => void} onOrder */
-  constructor(store, saleId, onOrder) {
+export class BuySheet {
+  /** @param {RoomStore} store @param {(order: Order) => void} onOrder @param {{title: string, testid: string}} face */
+  constructor(store, onOrder, { title, testid }) {
     this.store = store;
-    this.saleId = saleId;
     this.onOrder = onOrder;
     this.quantity = 1;
     this.sending = false;
@@ -63,8 +54,8 @@ class BuySheet {
     store.addEventListener("state", this.onState);
     this.stop = onTick(() => this.drawButton());
     this.sheet = makeSheet({
-      title: t("buy.title"),
-      testid: "buy-sheet",
+      title,
+      testid,
       onClose: () => {
         this.stop();
         store.removeEventListener("state", this.onState);
@@ -72,81 +63,105 @@ class BuySheet {
     });
     this.price = h("div", { class: "buy-price", testid: "buy-price" });
     this.number = h("output", { class: "digits", testid: "buy-quantity" }, "1");
+    this.note = h("span", { class: "soft small" });
     this.problem = h("p", { class: "problem", role: "alert", hidden: true, testid: "buy-problem" });
-    this.confirm = h("button", { type: "button", class: "button primary block big", testid: "buy-confirm", on: { click: () => this.buy() } });
+    this.confirm = h("button", { type: "button", class: "button primary block big", testid: "buy-confirm", on: { click: () => this.press() } });
+    this.hold = h("p", { class: "soft small centre", testid: "buy-hold" });
     this.drawn = "";
+    /** @type {number|null} */
+    this.shownPrice = null;
   }
 
-  /** @returns {FlashSale|undefined} */
-  get sale() {
-    return this.store.state.flash_sales.find((sale) => sale.id === this.saleId);
+  open() {
+    this.sheet.open();
+    this.draw();
   }
+
+  /* said by the classes made of this one */
+
+  /** What is for sale; null when it is gone. @returns {Offer|null} */
+  get offer() {
+    return null;
+  }
+
+  /** Whether it can be bought now, whether it may be soon, and what the button says. @returns {{open: boolean, hopeful: boolean, words: string}} */
+  status() {
+    return { open: false, hopeful: false, words: "" };
+  }
+
+  /** Picture, name, price. @returns {Child[]} */
+  head() {
+    return [];
+  }
+
+  /** What stands between quantity and button. @returns {Child[]} */
+  details() {
+    return [];
+  }
+
+  /** Sends the wish. @param {string} _user @returns {Promise<Order>} */
+  send(_user) {
+    return Promise.reject(new Error("nothing is for sale"));
+  }
+
+  /** The title once it is ordered. @returns {string} */
+  doneTitle() {
+    return "";
+  }
+
+  /** A refusal in words. @param {import("../api.js").Problem} problem */
+  explain(problem) {
+    return problem.words;
+  }
+
+  press() {
+    void this.buy();
+  }
+
+  /* the same for all */
 
   draw() {
-    const { sale } = this;
-    if (!sale || this.ordered) return;
-    const key = `${sale.price_cents} ${sale.ends_at} ${sale.starts_at}`;
-    if (key !== this.drawn) {
-      const priceChanged = this.drawn !== "" && !this.drawn.startsWith(`${sale.price_cents} `);
-      this.drawn = key;
-      this.layOut(sale);
+    const { offer } = this;
+    if (!offer || this.ordered) return;
+    if (offer.drawnBy !== this.drawn) {
+      const priceChanged = this.shownPrice !== null && this.shownPrice !== offer.price_cents;
+      this.drawn = offer.drawnBy;
+      this.shownPrice = offer.price_cents;
+      this.layOut(offer);
       if (priceChanged) this.say(t("buy.price_changed"));
     }
-    this.drawButton();
+    this.note.textContent = offer.note;
+    this.step(0);
   }
 
-  /** @param {FlashSale} sale */
-  layOut(sale) {
-    const product = this.store.state.shelf.find((item) => item.id === sale.product_id);
-    const opens = clock.now() < Date.parse(sale.starts_at);
-    fill(this.price, priceBlock(sale), h("span", { class: "soft small" }, t("buy.price_note")));
+  /** @param {Offer} offer */
+  layOut(offer) {
+    fill(this.price, priceBlock(offer), offer.list_price_cents ? h("span", { class: "soft small" }, t("buy.price_note")) : null);
+    fill(this.hold, t("buy.hold", { n: offer.holdMinutes }));
     fill(
       this.sheet.body,
-      h(
-        "div",
-        { class: "buy-head" },
-        picture(product || sale, "large"),
-        h(
-          "div",
-          { class: "stack tight" },
-          h("p", { class: "buy-title" }, sale.title),
-          this.price,
-          h("p", { class: "buy-clock" }, icon("clock"), opens ? t("flash.starts_in") : t("flash.ends_in"), " ", countDown(Date.parse(opens ? sale.starts_at : sale.ends_at)), h("span", { class: "soft small" }, t("buy.server_clock"))),
-        ),
-      ),
-      this.stepper(sale),
-      product ? facts(product, sale) : null,
+      h("div", { class: "buy-head" }, ...this.head()),
+      this.stepper(offer),
+      ...this.details(),
       this.problem,
-      this.needsAccount(sale) ? this.signIn() : this.confirm,
-      h("p", { class: "soft small centre" }, t("buy.hold", { n: Math.max(1, Math.round(sale.hold_seconds / 60)) })),
+      offer.account && !isAccount() ? this.signIn() : this.confirm,
+      this.hold,
     );
   }
 
-  /** @param {FlashSale} sale */
-  stepper(sale) {
-    if (sale.per_buyer_limit <= 1) return h("p", { class: "soft" }, t("buy.limit_one"));
-    const step = (/** @type {number} */ by) => () => {
-      this.quantity = Math.min(sale.per_buyer_limit, Math.max(1, this.quantity + by));
-      this.number.textContent = String(this.quantity);
-      this.drawButton();
-    };
-    return h(
-      "div",
-      { class: "stepper-row" },
-      h("span", null, t("buy.quantity"), " ", h("span", { class: "soft small" }, t("buy.limit", { n: sale.per_buyer_limit }))),
-      h(
-        "span",
-        { class: "stepper" },
-        h("button", { type: "button", class: "icon-button", testid: "buy-less", "aria-label": t("buy.less"), on: { click: step(-1) } }, icon("minus")),
-        this.number,
-        h("button", { type: "button", class: "icon-button", testid: "buy-more", "aria-label": t("buy.more"), on: { click: step(1) } }, icon("plus")),
-      ),
-    );
+  /** @param {Offer} offer */
+  stepper(offer) {
+    if (offer.most <= 1) return h("p", null, this.note);
+    const button = (/** @type {number} */ by) =>
+      h("button", { type: "button", class: "icon-button", testid: by < 0 ? "buy-less" : "buy-more", "aria-label": by < 0 ? t("buy.less") : t("buy.more"), on: { click: () => this.step(by) } }, icon(by < 0 ? "minus" : "plus"));
+    return h("div", { class: "stepper-row" }, h("span", null, t("buy.quantity"), " ", this.note), h("span", { class: "stepper" }, button(-1), this.number, button(1)));
   }
 
-  /** @param {FlashSale} sale */
-  needsAccount(sale) {
-    return sale.buyers === "account" && !isAccount();
+  /** @param {number} by */
+  step(by) {
+    this.quantity = Math.max(1, Math.min(this.offer?.most || 1, this.quantity + by));
+    if (this.number.textContent !== String(this.quantity)) this.number.textContent = String(this.quantity);
+    this.drawButton();
   }
 
   signIn() {
@@ -154,17 +169,10 @@ class BuySheet {
   }
 
   drawButton() {
-    const { sale } = this;
-    if (!sale || this.ordered || this.sending) return;
-    const at = phase(sale, clock.now());
-    const words = {
-      upcoming: t("flash.upcoming"),
-      open: t("buy.confirm", { amount: money(sale.price_cents * this.quantity, sale.currency) }),
-      sold_out: t("flash.gone"),
-      ended: t("flash.over"),
-      cancelled: t("flash.over"),
-    }[at];
-    this.confirm.disabled = at !== "open";
+    if (this.ordered || this.sending || !this.offer) return;
+    const { open, hopeful, words } = this.status();
+    this.confirm.disabled = !open;
+    this.hold.hidden = !open && !hopeful;
     if (this.confirm.textContent !== words) this.confirm.textContent = words;
   }
 
@@ -175,19 +183,17 @@ class BuySheet {
   }
 
   async buy() {
-    const { sale } = this;
-    if (!sale || this.sending) return;
+    if (!this.offer || this.sending) return;
     this.sending = true;
     this.problem.hidden = true;
     this.confirm.disabled = true;
     this.confirm.textContent = t("buy.sending");
     try {
       const who = me() || (await ensure());
-      const order = await reserve({ sale: sale.id, quantity: this.quantity, user: who.user, room: this.store.id }, this.store.socket);
+      const order = await this.send(who.user);
       this.ordered = true;
       this.onOrder(order);
-      this.sheet.retitle(t("buy.done"));
-      fill(this.sheet.body, h("p", { class: "good-news", role: "status" }, icon("check"), t("buy.done_text")), ...orderView(order, this.onOrder));
+      this.showOrder(order);
     } catch (error) {
       this.refused(asProblem(error));
     } finally {
@@ -196,22 +202,37 @@ class BuySheet {
     }
   }
 
+  /** The order in place of the offer; what stands above it follows its state. @param {Order} order */
+  showOrder(order) {
+    const news = h("p", { class: "good-news", role: "status", testid: "order-news" });
+    const tell = (/** @type {Order} */ now) => {
+      const words = { reserved: t("buy.done_text"), paid: t("buy.paid_text") }[now.state] || "";
+      news.hidden = !words;
+      fill(news, icon("check"), words);
+      this.sheet.retitle(words ? this.doneTitle() : t("buy.order_title"));
+    };
+    const view = orderView(order, this.onOrder);
+    view[0].addEventListener("shown", (event) => tell(/** @type {CustomEvent} */ (event).detail));
+    tell(order);
+    fill(this.sheet.body, news, ...view);
+  }
+
   /** @param {import("../api.js").Problem} problem */
   refused(problem) {
     if (problem.name === "unauthorized" || (problem.name === "forbidden" && !isAccount())) {
       this.confirm.replaceWith(this.signIn());
     }
-    this.say(problem.temporary ? t("buy.unknown", { words: problem.words }) : problem.words);
+    this.say(problem.temporary ? t("buy.unknown", { words: problem.words }) : this.explain(problem));
   }
 }
 
-/** What the law and fairness want beside a price. @param {import("../types.js").Product} product @param {FlashSale} sale */
-function facts(product, sale) {
+/** What the law and fairness want beside a price. @param {import("../types.js").Product} product */
+export function facts(product) {
   const rows = /** @type {[string, string][]} */ ([
     [t("product.seller"), product.seller_name],
     [t("product.description"), product.description],
     [t("product.terms"), product.terms],
-    [t("product.sku"), sale.sku],
+    [t("product.sku"), product.sku],
   ]).filter(([, text]) => text);
   return h("dl", { class: "facts" }, rows.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text))));
 }

@@ -2,9 +2,11 @@
 /**
  * `<order-card>`: one order of the buyer, with its deadline and what can be done.
  *
- * Fires `order` (detail: the changed order). `data-order` is its id, `data-state` its state.
+ * Fires `order` (detail: the changed order) after what was done here, `shown` (detail: the order)
+ * whenever another state of it shows. `data-order` is its id, `data-state` its state.
  *
- * testids: order-card, order-state, order-amount, order-deadline, order-pay, order-cancel, order-problem
+ * testids: order-card, order-state, order-amount, order-hint, order-discount, order-refunded,
+ * order-shipment, order-deadline, order-pay, order-cancel, order-problem
  */
 
 import { explain } from "../api.js";
@@ -37,6 +39,43 @@ export function orderState(/** @type {string} */ state) {
   return known[state] || [state, ""];
 }
 
+/** What a state means for the buyer, where its name does not say it all; "" where it does. @param {Order} order */
+function hint(order) {
+  const known = /** @type {Record<string, string>} */ ({
+    pending_payment: t("order.hint_pending"),
+    payment_unknown: t("order.hint_unknown"),
+    expired: t("order.hint_expired"),
+    paid: t("order.hint_paid"),
+    refunding: t("order.hint_refunding"),
+  });
+  if (order.state === "paid" && order.replaces) return t("order.hint_replaces");
+  return known[order.state] || "";
+}
+
+/** Coupon and refunds, below the lines. @param {Order} order */
+export function sums(order) {
+  const row = (/** @type {string} */ name, /** @type {string} */ amount, /** @type {string} */ testid) =>
+    h("p", { class: "order-part", testid }, h("span", null, name), h("span", { class: "digits" }, amount));
+  const { currency, coupon } = order;
+  return [
+    order.discount_cents ? row(coupon ? t("order.coupon", { code: coupon.code }) : t("order.discount"), `−${money(order.discount_cents, currency)}`, "order-discount") : null,
+    h("p", { class: "order-sum" }, h("span", null, t("order.total")), h("strong", { class: "price digits", testid: "order-amount" }, money(order.amount_cents, currency))),
+    order.refunded_cents ? row(order.refunded_cents < order.amount_cents ? t("order.refunded_part") : t("order.refunded_all"), money(order.refunded_cents, currency), "order-refunded") : null,
+  ];
+}
+
+/** Who carries it and how it is followed. @param {Order} order */
+export function shipment(order) {
+  const parcel = order.shipment;
+  if (!parcel) return null;
+  const about = [
+    [t("order.carrier"), parcel.carrier ? h("bdi", null, parcel.carrier) : null],
+    [t("order.tracking"), parcel.tracking ? h("code", { class: "break" }, parcel.tracking) : null],
+    [t("order.shipped_at"), parcel.shipped_at ? dateTime(parcel.shipped_at) : null],
+  ].filter(([, value]) => value);
+  return h("dl", { class: "facts", testid: "order-shipment" }, about.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+}
+
 export class OrderCard extends HTMLElement {
   constructor() {
     super();
@@ -60,16 +99,20 @@ export class OrderCard extends HTMLElement {
     this.dataset.order = order.id;
     this.dataset.state = order.state;
     const [words, kind] = orderState(order.state);
+    const more = hint(order);
     fill(
       this,
       h("header", { class: "order-head" }, chip(words, kind, "order-state", order.state), h("span", { class: "soft small" }, dateTime(order.created_at))),
-      h("ul", { class: "order-lines" }, order.lines.map((line) => lineRow(line, order.currency))),
-      h("p", { class: "order-sum" }, h("span", null, t("order.total")), h("strong", { class: "price digits", testid: "order-amount" }, money(order.amount_cents, order.currency))),
+      h("ul", { class: "order-lines" }, orderLines(order)),
+      sums(order),
+      more ? h("p", { class: "soft small", testid: "order-hint" }, more) : null,
+      shipment(order),
       this.deadline(order),
       this.problem,
       this.actions(order),
       h("p", { class: "soft small order-id" }, t("order.number"), " ", h("code", { testid: "order-id" }, order.id)),
     );
+    this.dispatchEvent(new CustomEvent("shown", { detail: order }));
   }
 
   /** @param {Order} order */
@@ -117,13 +160,10 @@ export class OrderCard extends HTMLElement {
   }
 }
 
-/** @param {import("../types.js").Line} line @param {string} currency */
-function lineRow(line, currency) {
-  return h(
-    "li",
-    null,
-    h("span", { class: "line-title" }, line.title),
-    h("span", { class: "soft digits" }, `${money(line.unit_price_cents, currency)} × ${line.quantity}`),
+/** What was bought, a row a line. @param {Order} order */
+export function orderLines({ lines, currency }) {
+  return lines.map((line) =>
+    h("li", null, h("span", { class: "line-title" }, line.title), h("span", { class: "soft digits" }, `${money(line.unit_price_cents, currency)} × ${line.quantity}`)),
   );
 }
 

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * The shelf as viewers see it: numbered rows in the host's order, and the sheet of one product.
+ * The shelf as viewers see it: numbered rows in the host's order, each with its way to buy.
  *
- * testids: shelf-sheet, shelf-item (data-product), shelf-number, shelf-buy, shelf-more, product-sheet
+ * testids: shelf-sheet, shelf-item (data-product), shelf-number, shelf-buy (the flash sale of it),
+ * shelf-more (the product itself)
  */
 
 import { clock } from "../clock.js";
@@ -31,11 +32,13 @@ export function showStock(row, item) {
   if (place && place.textContent !== words) place.textContent = words;
 }
 
+/** @typedef {{onSale: (sale: string) => void, onProduct: (product: string) => void}} Ways */
+
 /**
- * A list of the shelf that follows the room. @param {RoomStore} store @param {(sale: string) => void} onBuy
+ * A list of the shelf that follows the room. @param {RoomStore} store @param {Ways} ways
  * @returns {{element: HTMLElement, draw: () => void}}
  */
-export function shelfList(store, onBuy) {
+export function shelfList(store, ways) {
   const list = h("ol", { class: "shelf-list" });
   const holder = h("div", null, list);
   const row = (/** @type {ShelfItem} */ item) => {
@@ -49,10 +52,10 @@ export function shelfList(store, onBuy) {
     shelf.forEach((item, at) => {
       const sale = openSale(sales, item.id);
       const element = /** @type {HTMLElement} */ (list.children[at]);
-      const state = JSON.stringify([{ ...item, stock: 0 }, sale?.id, sale?.price_cents, pinned === item.id]);
+      const state = JSON.stringify([{ ...item, stock: item.stock > 0 }, sale?.id, sale?.price_cents, pinned === item.id]);
       if (element.dataset.drawn !== state) {
         element.dataset.drawn = state;
-        fillRow(element, item, sale, pinned === item.id, onBuy);
+        fillRow(element, item, sale, pinned === item.id, ways);
       }
       showStock(element, item); // changes often; the button beside it stays as it is
     });
@@ -62,12 +65,12 @@ export function shelfList(store, onBuy) {
 
 /**
  * @param {HTMLElement} element @param {ShelfItem} item @param {FlashSale|undefined} sale
- * @param {boolean} pinned @param {(sale: string) => void} onBuy
+ * @param {boolean} pinned @param {Ways} ways
  */
-function fillRow(element, item, sale, pinned, onBuy) {
+function fillRow(element, item, sale, pinned, { onSale, onProduct }) {
   const action = sale
-    ? h("button", { type: "button", class: "button buy", testid: "shelf-buy", on: { click: () => onBuy(sale.id) } }, t("flash.buy"))
-    : h("button", { type: "button", class: "button", testid: "shelf-more", on: { click: () => openProductSheet(item) } }, t("shelf.look"));
+    ? h("button", { type: "button", class: "button buy", testid: "shelf-buy", on: { click: () => onSale(sale.id) } }, t("flash.buy"))
+    : h("button", { type: "button", class: "button", testid: "shelf-more", on: { click: () => onProduct(item.id) } }, item.stock > 0 ? t("shelf.buy") : t("shelf.look"), h("span", { class: "sr" }, item.title));
   fill(
     element,
     h("span", { class: "shelf-picture" }, picture(item, "medium"), h("span", { class: "number digits", testid: "shelf-number" }, h("span", { class: "sr" }, t("shelf.number")), String(item.number))),
@@ -82,35 +85,17 @@ function fillRow(element, item, sale, pinned, onBuy) {
   );
 }
 
-/** @param {RoomStore} store @param {(sale: string) => void} onBuy */
-export function openShelfSheet(store, onBuy) {
+/** @param {RoomStore} store @param {Ways} ways */
+export function openShelfSheet(store, { onSale, onProduct }) {
   const onState = () => view.draw();
   const sheet = makeSheet({ title: t("shelf.title"), testid: "shelf-sheet", onClose: () => store.removeEventListener("state", onState) });
-  const view = shelfList(store, (sale) => {
+  const leave = (/** @type {(id: string) => void} */ way) => (/** @type {string} */ id) => {
     sheet.close();
-    onBuy(sale);
-  });
+    way(id);
+  };
+  const view = shelfList(store, { onSale: leave(onSale), onProduct });
   store.addEventListener("state", onState);
   view.draw();
   fill(sheet.body, view.element);
-  sheet.open();
-}
-
-/** @param {import("../types.js").Product} product */
-export function openProductSheet(product) {
-  const sheet = makeSheet({ title: product.title, testid: "product-sheet" });
-  const rows = /** @type {[string, string][]} */ ([
-    [t("product.description"), product.description],
-    [t("product.terms"), product.terms],
-    [t("product.seller"), product.seller_name],
-    [t("product.sku"), product.sku],
-  ]).filter(([, text]) => text);
-  fill(
-    sheet.body,
-    h("div", { class: "product-hero" }, picture(product, "hero")),
-    priceBlock(product),
-    h("dl", { class: "facts" }, rows.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text)))),
-    h("p", { class: "note" }, t("shelf.wait_for_flash")),
-  );
   sheet.open();
 }

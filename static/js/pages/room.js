@@ -13,8 +13,10 @@ import { DanmakuLayer } from "../components/danmaku-layer.js";
 import { ChatPanel } from "../components/chat-panel.js";
 import { ConnectionBar } from "../components/connection-bar.js";
 import { FlashCard } from "../components/flash-card.js";
-import { openBuySheet, openOrderSheet } from "../components/buy-sheet.js";
-import { openProductSheet, openShelfSheet, shelfList } from "../components/shelf-view.js";
+import { openFlashSheet } from "../components/buy-flash.js";
+import { openProductSheet } from "../components/buy-product.js";
+import { openOrderSheet } from "../components/buy-sheet.js";
+import { openShelfSheet, shelfList } from "../components/shelf-view.js";
 import { toast } from "../components/sheet.js";
 import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
 import { languageButton } from "../components/site-header.js";
@@ -61,7 +63,8 @@ class RoomPage {
     this.likes = h("span", { class: "digits", testid: "likes" }, "0");
     this.bagCount = h("span", { class: "bag-count digits", testid: "shelf-count" }, "0");
     this.hearts = h("div", { class: "hearts", "aria-hidden": "true" });
-    this.strip = shelfList(this.store, (sale) => this.buy(sale));
+    this.ways = { onSale: (/** @type {string} */ sale) => this.buy(sale), onProduct: (/** @type {string} */ product) => this.showProduct(product) };
+    this.strip = shelfList(this.store, this.ways);
   }
 
   /** Draws the frame once; all else is updated in place. */
@@ -119,7 +122,7 @@ class RoomPage {
   bag() {
     return h(
       "button",
-      { type: "button", class: "icon-button bag", testid: "shelf-open", on: { click: () => openShelfSheet(this.store, (sale) => this.buy(sale)) } },
+      { type: "button", class: "icon-button bag", testid: "shelf-open", on: { click: () => openShelfSheet(this.store, this.ways) } },
       icon("bag"),
       h("span", { class: "sr" }, t("shelf.open")),
       this.bagCount,
@@ -215,7 +218,7 @@ class RoomPage {
       this.pinned,
       h(
         "button",
-        { type: "button", class: "pinned-card", testid: "pinned-card", "data-product": product.id, on: { click: () => openProductSheet(product) } },
+        { type: "button", class: "pinned-card", testid: "pinned-card", "data-product": product.id, on: { click: () => this.showProduct(product.id) } },
         h("span", { class: "pinned-picture" }, picture(product, "fill")),
         h("span", { class: "pinned-words" }, chip(t("shelf.explained_number", { number: product.number }), "hot"), h("span", { class: "pinned-title" }, product.title), priceBlock(product, "pinned-price")),
       ),
@@ -269,19 +272,24 @@ class RoomPage {
 
   /** @param {string} sale */
   buy(sale) {
-    openBuySheet(this.store, sale, (order) => this.keepOrder(order));
+    openFlashSheet(this.store, sale, (order) => this.keepOrder(order));
+  }
+
+  /** @param {string} product */
+  showProduct(product) {
+    openProductSheet(this.store, product, { onOrder: (order) => this.keepOrder(order), onSale: (sale) => this.buy(sale) });
   }
 
   /** @param {Order} order */
   keepOrder(order) {
+    for (const card of Array.from(document.querySelectorAll("order-card"))) {
+      if (card instanceof HTMLElement && card.dataset.order === order.id) /** @type {any} */ (card).show(order);
+    }
     if (!order.flash_sale) return;
     const known = this.orders.get(order.flash_sale);
     if (known && known.id === order.id && known.sequence > order.sequence) return;
     this.orders.set(order.flash_sale, order);
     this.drawSales();
-    for (const card of Array.from(document.querySelectorAll("order-card"))) {
-      if (card instanceof HTMLElement && card.dataset.order === order.id) /** @type {any} */ (card).show(order);
-    }
   }
 
   /** Orders of before, and reservations that were never answered. */
