@@ -27,6 +27,8 @@ from liveserver import demo, tls
 from liveserver.db import make_engine
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.options import GatewayOptions
+from liveserver.issuer import Issuer
+from liveserver.issuer_source import source_of
 from liveserver.listener import Listener
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
@@ -239,7 +241,10 @@ async def _serving_gateway(
         )
         await far_door.start()
         stack.push_async_callback(far_door.close)
-    services = _services(settings, parts, parts.door)
+    issuer = _issuer(settings)
+    if issuer is not None:
+        tasks["issuer keys"] = issuer.run
+    services = _services(settings, parts, parts.door, issuer)
     gateway = Gateway(
         HubService(parts.bus),
         parts.rooms,
@@ -262,7 +267,23 @@ async def _serving_gateway(
             await asyncio.gather(gateway.drain(), runner.cleanup())
 
 
-def _services(settings: WorkerSettings, parts: Parts, door: Door) -> Services:
+def _issuer(settings: WorkerSettings) -> Issuer | None:
+    """The other system whose tokens are taken, where one is configured."""
+    config = settings.config
+    if not config.token_jwks:
+        return None
+    return Issuer(
+        source_of(config.token_jwks),
+        issuer=config.token_issuer,
+        audience=config.token_audience,
+        roles=config.token_jwks_roles,
+        monotonic=time.monotonic,
+    )
+
+
+def _services(
+    settings: WorkerSettings, parts: Parts, door: Door, issuer: Issuer | None
+) -> Services:
     config = settings.config
     options = WebOptions(
         static_dir=static_dir(),
@@ -280,7 +301,12 @@ def _services(settings: WorkerSettings, parts: Parts, door: Door) -> Services:
         door=door,
         reads=parts.reads,
         people=parts.people,
-        tokens=Tokens(settings.token_secret, now=now_ms, is_current=parts.people.is_current),
+        tokens=Tokens(
+            settings.token_secret,
+            now=now_ms,
+            is_current=parts.people.is_current,
+            issuer=issuer,
+        ),
         webhooks=parts.webhooks,
         feed=parts.feed,
         now=now_ms,

@@ -95,6 +95,10 @@ class Config:
                 f"TOKEN_SECRET is shorter than {SHORT_SECRET_BYTES} bytes: tokens can be forged by "
                 "trying secrets."
             )
+        if self.token_jwks.startswith("http://"):
+            found.append(
+                "TOKEN_JWKS is read without TLS: whoever is on the way can replace the keys."
+            )
         if "*" in self.client.allowed_origins:
             found.append('[client] allowed_origins has "*": any web page may open the socket.')
         return found

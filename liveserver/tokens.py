@@ -1,5 +1,6 @@
 """
-Tokens: JWTs signed with HS256, made here at log-in or elsewhere by whoever holds `TOKEN_SECRET`.
+Tokens: JWTs signed with HS256, made here at log-in or elsewhere by whoever holds `TOKEN_SECRET`;
+and, where `TOKEN_JWKS` is set, those of another issuer by its own keys (`issuer.py`).
 
 The same token is the Bearer of HTTP, the `token` of the viewer socket's connect command, and the
 value of the pages' session cookie. Claims: `sub`, `exp` (seconds; absent = never), `info {name,
@@ -14,6 +15,7 @@ import msgspec
 from jwt.algorithms import HMACAlgorithm
 
 from liveserver.identity import Identity, Role
+from liveserver.issuer import Issuer, KeyPending, KeyWrong
 
 COOKIE = "liveserver_session"
 GUEST_PREFIX = "guest_"
@@ -29,7 +31,7 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e13)]  # since 1970; the bound
 
 
 class TokenError(Exception):
-    """Base of both. Never raised itself."""
+    """Base of all. Never raised itself."""
 
 
 class TokenExpired(TokenError):
@@ -38,6 +40,10 @@ class TokenExpired(TokenError):
 
 class TokenInvalid(TokenError):
     """Broken, signed by somebody else, withdrawn, or with claims that make no sense."""
+
+
+class TokenUndecided(TokenError):
+    """Signed with a key that is being looked for: the same token may be good in a moment."""
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,16 +60,27 @@ class _Info(msgspec.Struct):
     badges: list[str] = []
 
 
-class _Claims(msgspec.Struct):
+class _ViewerClaims(msgspec.Struct):
     sub: str
     exp: Seconds | None = None
     nbf: Seconds | None = None
     info: msgspec.Raw = msgspec.Raw(b"{}")
+    guest: bool = False
+
+
+class _Claims(_ViewerClaims):
     role: Role = "viewer"
     rooms: list[str] = []
     merchant: str | None = None
-    guest: bool = False
     rev: int | None = None
+
+
+class _Foreign(msgspec.Struct):
+    """What another issuer's token must say besides, and what it may not simply say."""
+
+    iss: str
+    aud: str | list[str]
+    role: Any = None
 
 
 class _AnySecret(HMACAlgorithm):
@@ -84,6 +101,7 @@ class Tokens:
     """
     Makes and checks tokens. `now` is in milliseconds. `is_current(user, revision)` tells whether an
     account's token of that revision still stands (`People.is_current`); None: no accounts here.
+    `issuer`: another system whose tokens are taken too.
     """
 
     def __init__(
@@ -92,11 +110,13 @@ class Tokens:
         *,
         now: Callable[[], int],
         is_current: Callable[[str, int], bool] | None = None,
+        issuer: Issuer | None = None,
     ) -> None:
         assert secret, "an empty secret would let everybody sign"
         self._secret = secret.encode()
         self._now = now
         self._is_current = is_current
+        self._issuer = issuer
         self._jws = _signer()
 
     def issue(self, identity: Identity, ttl_seconds: int | None) -> str:
@@ -124,9 +144,11 @@ class Tokens:
 
         Raises:
             TokenExpired: Its time is over.
+            TokenUndecided: It names a key that is being looked for.
             TokenInvalid: Everything else.
         """
-        claims = self._read(token, _Claims)
+        payload, foreign = self._open(token)
+        claims = self._foreign(payload) if foreign else _shaped(payload, _Claims)
         self._check_time(claims.exp, claims.nbf)
         if not 1 <= len(claims.sub) <= SUB_CHARS_MAX or not claims.sub.isprintable():
             raise TokenInvalid("sub is empty, too long or not printable")
@@ -145,18 +167,54 @@ class Tokens:
 
     def verify_subscription(self, token: str) -> SubscriptionClaims:
         """The claims of a subscription token. Raises as `verify` does."""
-        claims = self._read(token, SubscriptionClaims)
+        payload, foreign = self._open(token)
+        if foreign:
+            self._check_issuer(_shaped(payload, _Foreign))
+        claims = _shaped(payload, SubscriptionClaims)
         self._check_time(claims.exp, None)
         return claims
 
-    def _read(self, token: str, shape: type[Shape]) -> Shape:
+    def _open(self, token: str) -> tuple[bytes, bool]:
+        """The payload of a token whose signature holds, and whether the other issuer made it."""
         if len(token) > TOKEN_BYTES_MAX:
             raise TokenInvalid("too long")
         try:
-            payload = self._jws.decode(token, self._secret, algorithms=[ALGORITHM])
-            return msgspec.json.decode(payload, type=shape)
-        except (jwt.InvalidTokenError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+            if self._issuer is None:
+                return self._own(token), False
+            header = self._jws.get_unverified_header(token)
+            if not self._issuer.knows(str(header.get("kid", ""))):
+                try:
+                    return self._own(token), False
+                except jwt.InvalidTokenError:
+                    pass  # then it is the issuer's, or nobody's
+            return self._issuer.open(token, header), True
+        except KeyPending as error:
+            raise TokenUndecided(str(error)) from None
+        except (jwt.InvalidTokenError, KeyWrong, ValueError, RecursionError) as error:
             raise TokenInvalid(str(error)) from None
+
+    def _own(self, token: str) -> bytes:
+        payload: bytes = self._jws.decode(token, self._secret, algorithms=[ALGORITHM])
+        return payload
+
+    def _foreign(self, payload: bytes) -> _Claims:
+        """The other issuer's claims: of its roles only allowed ones count, and no revision."""
+        stated = _shaped(payload, _Foreign)
+        self._check_issuer(stated)
+        assert self._issuer is not None
+        if isinstance(stated.role, str) and stated.role in self._issuer.roles:
+            claims = _shaped(payload, _Claims)
+        else:
+            one = _shaped(payload, _ViewerClaims)
+            claims = _Claims(sub=one.sub, exp=one.exp, nbf=one.nbf, info=one.info, guest=one.guest)
+        claims.rev = None  # of accounts here, which that issuer knows nothing about
+        return claims
+
+    def _check_issuer(self, stated: _Foreign) -> None:
+        assert self._issuer is not None
+        audiences = [stated.aud] if isinstance(stated.aud, str) else stated.aud
+        if stated.iss != self._issuer.issuer or self._issuer.audience not in audiences:
+            raise TokenInvalid("made by or for somebody else")
 
     def _check_time(self, expires: float | None, not_before: float | None) -> None:
         seconds = self._now() / 1000
@@ -164,6 +222,13 @@ class Tokens:
             raise TokenExpired("the token has expired")
         if not_before is not None and not_before > seconds:
             raise TokenInvalid("the token is not valid yet")
+
+
+def _shaped(payload: bytes, shape: type[Shape]) -> Shape:
+    try:
+        return msgspec.json.decode(payload, type=shape)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise TokenInvalid(str(error)) from None
 
 
 def _identity(claims: _Claims) -> Identity:

@@ -37,6 +37,7 @@ LOST_STATE = Unsubscribe(2500, "insufficient state")
 SUBSCRIPTION_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 INTERNAL = Error(100, "internal server error", True)
+KEY_PENDING = Error(100, "the key of this token is being looked for", True)
 UNAUTHORIZED = Error(101, "unauthorized")
 UNKNOWN_CHANNEL = Error(102, "unknown channel")
 DENIED = Error(103, "permission denied")

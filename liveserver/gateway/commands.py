@@ -15,7 +15,7 @@ from liveserver.gateway import codes
 from liveserver.gateway.options import CHANNELS
 from liveserver.gateway.rights import Rights
 from liveserver.gateway.session import Session, Subscription, Waiting
-from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired
+from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.bus import Position
 from rooms.channels import Rules, personal, room_of, topic_of
@@ -340,6 +340,8 @@ class Commands:
             identity = self._gateway.tokens.verify(request.token)
         except TokenExpired:
             raise codes.Hangup(codes.EXPIRED) from None
+        except TokenUndecided:
+            raise codes.Fail(codes.KEY_PENDING) from None
         except TokenError:
             raise codes.Hangup(codes.INVALID_TOKEN) from None
         if identity.user != session.user:

@@ -8,7 +8,7 @@ from liveserver.access import allow
 from liveserver.gateway import codes
 from liveserver.gateway.options import GatewayOptions
 from liveserver.identity import Identity
-from liveserver.tokens import SubscriptionClaims, TokenExpired, TokenInvalid, Tokens
+from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired, Tokens, TokenUndecided
 from rooms.channels import CHANNEL_LENGTH_MAX, Rules, is_open_to, room_of, split
 
 
@@ -112,7 +112,9 @@ class Rights:
             return self._tokens.verify_subscription(token)
         except TokenExpired:
             raise codes.Fail(codes.TOKEN_EXPIRED) from None
-        except TokenInvalid:
+        except TokenUndecided:
+            raise codes.Fail(codes.KEY_PENDING) from None
+        except TokenError:
             raise codes.Fail(codes.DENIED) from None
 
 

@@ -18,7 +18,7 @@ from liveserver.gateway import codes
 from liveserver.gateway.options import COMMAND_SECONDS, EXCESS_COMMANDS, QUEUE_COMMANDS
 from liveserver.identity import Identity
 from liveserver.problems import REFUSALS
-from liveserver.tokens import TokenError, TokenExpired
+from liveserver.tokens import TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.channels import Rules
 from rooms.protocol import Command, Reply
@@ -215,6 +215,8 @@ class Session:
                 return Who(tokens.verify(token), renews=not self.gateway.options.insecure)
             except TokenExpired:
                 raise codes.Fail(codes.TOKEN_EXPIRED) from None
+            except TokenUndecided:
+                raise codes.Fail(codes.KEY_PENDING) from None
             except TokenError:
                 raise codes.Hangup(codes.INVALID_TOKEN) from None
         if self.cookie:

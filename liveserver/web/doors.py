@@ -16,7 +16,7 @@ from liveserver.addresses import client_address, is_forwarded
 from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
-from liveserver.tokens import COOKIE, TokenError, TokenExpired
+from liveserver.tokens import COOKIE, TokenError, TokenExpired, TokenUndecided
 from liveserver.web import read
 from liveserver.web.headers import own_origin, own_origins, peer
 from liveserver.web.limits import Limits, is_loopback
@@ -114,6 +114,8 @@ def _verify(call: Call, token: str) -> Identity:
         return call.services.tokens.verify(token)
     except TokenExpired:
         raise Refused("unauthorized", "The token has expired.") from None
+    except TokenUndecided:
+        raise Refused("unavailable", "The key of this token is being looked for.") from None
     except TokenError as error:
         raise Refused("unauthorized", f"The token is not valid: {error}.") from None
 
