@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver import demo, tls
 from liveserver.db import make_engine
+from liveserver.delivery import Deliveries
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.options import GatewayOptions
 from liveserver.issuer import Issuer
@@ -33,6 +34,7 @@ from liveserver.listener import Listener
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
 from liveserver.rpc import Rpc
+from liveserver.sealing import Sealer
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.tokens import Tokens
@@ -40,6 +42,7 @@ from liveserver.web.app import build, make_runner
 from liveserver.worker_settings import WorkerSettings
 from orders import payments_demo
 from orders.addresses import Policy
+from orders.delivery_sql import SqlAddresses
 from orders.door_redis import RedisAsks, RedisDoor
 from orders.feed_sql import SqlFeed
 from orders.ids import new_id as make_id
@@ -177,6 +180,7 @@ async def _serving_orders(
         "beats": lambda: _pass_on_beats(writer, beat),
         "showcase": parts.showcase.run,
         "webhooks": parts.webhooks.run,
+        "addresses": _deliveries(settings, parts).run,
         "payments": _payments(settings, parts, writer).run,
     }
     if "gateway" not in settings.roles:
@@ -190,6 +194,11 @@ async def _serving_orders(
         else:
             yield
     await engine.dispose()
+
+
+def _deliveries(settings: WorkerSettings, parts: Parts) -> Deliveries:
+    store = SqlAddresses(parts.write_engine, parts.read_engine)
+    return Deliveries(store, Sealer(settings.token_secret), parts.reads, now=now_ms)
 
 
 def _payments(settings: WorkerSettings, parts: Parts, door: Door) -> Payments:
@@ -309,6 +318,7 @@ def _services(
         ),
         webhooks=parts.webhooks,
         feed=parts.feed,
+        deliveries=_deliveries(settings, parts),
         now=now_ms,
         new_id=new_id,
         ready={"bus": _bus_check(settings), "database": _database_check(parts.read_engine)},

@@ -9,6 +9,7 @@ from liveserver.addresses import Network
 from orders.requests import Door
 
 if TYPE_CHECKING:
+    from liveserver.delivery import Deliveries
     from liveserver.people import People
     from liveserver.tokens import Tokens
     from orders.feed import Feed
@@ -46,6 +47,7 @@ class Services:
     tokens: "Tokens"
     webhooks: "Webhooks"
     feed: "Feed"
+    deliveries: "Deliveries"
     now: Callable[[], int]  # wall clock, milliseconds
     new_id: Callable[[str], str]
     ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 from orders import (
     decide_coupons,
     decide_delivery,
+    decide_inbound,
     decide_orders,
     decide_payments,
     decide_products,
     decide_sales,
     decide_shelf,
+    decide_shops,
     requests,
 )
 from orders.desk import Answer, Desk
@@ -36,6 +38,9 @@ class Rule(NamedTuple):
 RULES: dict[type, Rule] = {
     requests.Reserve: Rule(decide_orders.reserve_wants, decide_orders.reserve),
     requests.CreateOrder: Rule(decide_shelf.create_wants, decide_shelf.create),
+    requests.EditShop: Rule(decide_shops.wants, decide_shops.edit),
+    requests.SetSecret: Rule(decide_shops.wants, decide_shops.set_secret),
+    requests.Inbound: Rule(decide_inbound.wants, decide_inbound.decide),
     requests.CreateCoupon: Rule(decide_coupons.create_wants, decide_coupons.create),
     requests.EditCoupon: Rule(decide_coupons.edit_wants, decide_coupons.edit),
     requests.Pay: Rule(decide_payments.pay_wants, decide_payments.pay),

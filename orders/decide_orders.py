@@ -3,6 +3,7 @@
 import msgspec
 
 from orders.decide_payments import order_row, refund_all
+from orders.decide_shops import checkout_url
 from orders.desk import Answer, Desk, SaleDraft
 from orders.errors import NotFound
 from orders.ledger import OrderKey, Wanted
@@ -109,7 +110,7 @@ def _order(desk: Desk, sale: SaleRow, request: Reserve, order_id: str) -> Order:
         metadata=request.metadata,
         delivery=None,
         shipment=None,
-        checkout_url=None,
+        checkout_url=checkout_url(desk, sale.merchant, order_id),
         created_at=rfc3339(desk.now),
         expires_at=rfc3339(desk.now + sale.hold_seconds * 1000),
         paid_at=None,

@@ -3,6 +3,7 @@
 import msgspec
 
 from orders.decide_coupons import MAX_CODE_CHARS, discount_of, find, take
+from orders.decide_shops import checkout_url
 from orders.desk import Answer, Desk
 from orders.errors import Forbidden, Invalid, NotFound
 from orders.ledger import CouponAsked, OrderKey, Wanted
@@ -193,8 +194,9 @@ def _order(desk: Desk, request: CreateOrder, products: list[ProductRow], amount:
         )
         for line, product in zip(request.lines, products, strict=True)
     ]
+    order_id = desk.new_id("ord")
     return Order(
-        id=desk.new_id("ord"),
+        id=order_id,
         state="reserved",
         sequence=1,
         merchant=products[0].merchant,
@@ -210,7 +212,7 @@ def _order(desk: Desk, request: CreateOrder, products: list[ProductRow], amount:
         metadata=request.metadata,
         delivery=None,
         shipment=None,
-        checkout_url=None,
+        checkout_url=checkout_url(desk, products[0].merchant, order_id),
         created_at=rfc3339(desk.now),
         expires_at=rfc3339(desk.now + HOLD_MS),
         paid_at=None,

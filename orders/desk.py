@@ -27,6 +27,7 @@ from orders.rows import (
     ProductRow,
     SaleChange,
     SaleRow,
+    ShopRow,
     StockChangeRow,
     StockDelta,
     UnitsDelta,
@@ -94,6 +95,7 @@ class Desk:
         self.new_orders: dict[str, OrderRow] = {}
         self.order_base: dict[str, str] = {}  # order id -> its state before this batch
         self.stock: dict[str, StockDelta] = {}
+        self.shops: dict[str, ShopRow] = {}
         self.products_changed: set[str] = set()
         self.out = Effects()
         for row in facts.sales.values():
@@ -144,6 +146,17 @@ class Desk:
             return draft.units_of(buyer)
         known = self.memory.sales.get(sale_id)
         return 0 if known is None else known.units_of.get(buyer, 0)
+
+    def shop(self, merchant: str) -> ShopRow:
+        """How a merchant's orders are paid and sent, to look at."""
+        known = self.shops.get(merchant) or self.memory.shops.get(merchant)
+        return ShopRow(merchant=merchant) if known is None else known
+
+    def put_shop(self, row: ShopRow) -> None:
+        """How it shall be from now on."""
+        self.shops[row.merchant] = row
+        self.out.shops = [other for other in self.out.shops if other.merchant != row.merchant]
+        self.out.shops.append(row)
 
     # ── stock and grants ────────────────────────────────────────────────────────────────────
 
@@ -368,6 +381,7 @@ class Desk:
         memory = self.memory
         memory.last_n = self.n
         memory.keys.update(self.keys)
+        memory.shops.update(self.shops)
         for draft in self.sales.values():
             if draft.changed:
                 memory.put(draft.row, draft.taken)

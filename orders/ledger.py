@@ -24,6 +24,7 @@ from orders.rows import (
     EdgeRow,
     GrantDelta,
     GrantRow,
+    InboundRow,
     LineRow,
     NoteRow,
     OrderMove,
@@ -34,6 +35,7 @@ from orders.rows import (
     RefundRow,
     SaleChange,
     SaleRow,
+    ShopRow,
     StockChangeRow,
     StockDelta,
     UnitsDelta,
@@ -109,6 +111,7 @@ class Wanted(msgspec.Struct):
     coupons: set[str] = msgspec.field(default_factory=set)
     coupon_codes: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (merchant, code)
     coupons_asked: set[CouponAsked] = msgspec.field(default_factory=set)
+    inbound: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (merchant, id)
     due_at: int | None = None  # orders whose deadline came by then
     void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
 
@@ -117,7 +120,7 @@ class Wanted(msgspec.Struct):
             self.keys or self.orders or self.sales or self.products or self.skus or self.grants
             or self.payments or self.payments_of or self.refunds
             or self.coupons or self.coupon_codes or self.coupons_asked
-            or self.due_at is not None or self.void_sale is not None
+            or self.inbound or self.due_at is not None or self.void_sale is not None
         )  # fmt: skip
 
 
@@ -135,6 +138,7 @@ class Facts(msgspec.Struct):
     refunds: dict[str, RefundRow] = msgspec.field(default_factory=dict)
     coupons: dict[tuple[str, str], CouponRow] = msgspec.field(default_factory=dict)
     coupon_uses: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)  # (id, buyer)
+    inbound: set[tuple[str, str]] = msgspec.field(default_factory=set)  # known ones
     due: list[str] = msgspec.field(default_factory=list)  # ids of `orders`, oldest first
     due_more: bool = False  # there may be more than these
     next_due_at: int | None = None  # the earliest deadline after `due_at`
@@ -157,6 +161,8 @@ class Effects(msgspec.Struct):
     coupons_used: list[CouponDelta] = msgspec.field(default_factory=list)
     coupon_buyers: list[CouponBuyerDelta] = msgspec.field(default_factory=list)
     coupon_uses: list[CouponUseRow] = msgspec.field(default_factory=list)
+    shops: list[ShopRow] = msgspec.field(default_factory=list)
+    inbound: list[InboundRow] = msgspec.field(default_factory=list)
     units_taken: list[UnitsDelta] = msgspec.field(default_factory=list)  # deltas above 0
     units_returned: list[UnitsDelta] = msgspec.field(default_factory=list)  # deltas below 0
     new_sales: list[SaleRow] = msgspec.field(default_factory=list)
@@ -181,6 +187,7 @@ class Loaded(msgspec.Struct):
     keys: list[tuple[str, str, str]]  # (buyer, key, sale)
     last_n: int
     next_due_at: int | None
+    shops: list[ShopRow]
     voids: list[str]  # sales whose orders are still to be cancelled
 
 

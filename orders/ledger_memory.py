@@ -107,6 +107,7 @@ class MemoryLedger:
             ],
             last_n=last_number(tables),
             next_due_at=next_due(tables, -1),
+            shops=[copy.copy(row) for row in tables.shops.values()],
             voids=[row.id for row in tables.sales.values() if row.void == VOID_WANTED],
         )
         await self._pause("loaded")

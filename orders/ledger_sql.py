@@ -45,6 +45,7 @@ from orders.rows import (
     RefundRow,
     Row,
     SaleRow,
+    ShopRow,
 )
 from orders.statements_sql import Statements
 
@@ -177,6 +178,12 @@ class SqlTransaction:
             facts.refunds |= {row.id: row for row in _rows(RefundRow, rows)}
 
         await self._read_coupons(facts, wanted)
+        if wanted.inbound:
+            await self._read_inbound(facts, wanted)
+
+    async def _read_inbound(self, facts: Facts, wanted: Wanted) -> None:
+        rows = await self._do.inbound_known.run(self._connection, sorted(wanted.inbound))
+        facts.inbound |= {(known.merchant, known.id) for known in rows}
 
     async def _read_coupons(self, facts: Facts, wanted: Wanted) -> None:
         asked = sorted(wanted.coupons_asked)
@@ -262,6 +269,7 @@ class SqlTransaction:
         buyers_back = [row for row in out.coupon_buyers if row.uses < 0]
         buyers_used = [row for row in out.coupon_buyers if row.uses > 0]
         for statement, rows in (
+            (do.shops, out.shops), (do.inbound, out.inbound),
             (do.new_coupons, out.new_coupons), (do.coupons_used, coupons_back),
             (do.coupons, out.coupons), (do.coupons_used, coupons_used),
             (do.coupon_buyers_back, buyers_back), (do.coupon_buyers, buyers_used),
@@ -315,12 +323,14 @@ async def _load(connection: AsyncConnection) -> Loaded:
         select(o.buyer, o.key, o.flash_sale_id).where(o.flash_sale_id.in_(ids), o.space == "client")
     )
     voids = await connection.execute(select(s.id).where(s.void == VOID_WANTED).order_by(s.id))
+    shops = _rows(ShopRow, await connection.execute(select(t.shop)))
     return Loaded(
         sales=sales,
         units=[(row[0], row[1], row[2]) for row in units],
         keys=[(row[0], row[1], row[2]) for row in keys],
         last_n=await last_number(connection),
         next_due_at=await _next_due(connection, -1),
+        shops=shops,
         voids=[row[0] for row in voids],
     )
 

@@ -33,6 +33,7 @@ class Memory:
         self.last_n = loaded.last_n
         self.next_due_at = loaded.next_due_at
         self.voids = list(loaded.voids)
+        self.shops = {row.merchant: row for row in loaded.shops}
 
     def next_tick_at(self) -> int | None:
         """When the next sale starts or ends."""

@@ -21,7 +21,7 @@ from orders.failures_sql import ERRORS, failure_of
 from orders.lease import Lease
 from orders.lease_sql import read as read_lease
 from orders.ledger_sql import find_answer
-from orders.rows import OPEN_STATES, CouponRow, ProductRow, SaleRow, merged
+from orders.rows import OPEN_STATES, CouponRow, ProductRow, SaleRow, ShopRow, merged
 from orders.shapes import Coupon, FlashSale, Grant, Order, OrderEdge, Product
 from orders.times import rfc3339
 
@@ -107,6 +107,15 @@ class Reads:
             found = await connection.execute(select(s.merchant).where(s.id == sale_id))
             merchant: str | None = found.scalar_one_or_none()
             return merchant
+
+    # ── shops ────────────────────────────────────────────────────────────────────────────────
+
+    async def shop(self, merchant: str) -> ShopRow:
+        """How a merchant's orders are paid and sent, secrets included: not for answers."""
+        async with self._connect() as connection:
+            query = select(t.shop).where(t.shop.c.merchant == merchant)
+            row = (await connection.execute(query)).one_or_none()
+            return ShopRow(merchant=merchant) if row is None else ShopRow(**row._mapping)
 
     # ── coupons ──────────────────────────────────────────────────────────────────────────────
 

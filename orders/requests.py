@@ -122,6 +122,36 @@ class Refund(Request, tag="refund"):
     key: str | None = None
 
 
+class EditShop(Request, tag="edit_shop"):
+    merchant: str
+    changes: dict[str, Any]  # any of checkout, checkout_url, keep_days
+
+
+class SetSecret(Request, tag="set_secret"):
+    """A new secret shared with the merchant's system, made by whoever has randomness."""
+
+    merchant: str
+    secret: str
+
+
+class Inbound(Request, tag="inbound"):
+    """A verified message of a merchant's system. The same id is acted on once."""
+
+    merchant: str
+    id: str
+    event: str  # order.paid|shipped|cancelled|refunded, stock.adjusted
+    order: str | None = None
+    sku: str | None = None
+    amount_cents: int | None = None
+    currency: str | None = None
+    payment: str | None = None
+    carrier: str = ""
+    tracking: str = ""
+    restock: bool = False
+    reason: str = ""
+    delta: int = 0
+
+
 class Cancel(Request, tag="cancel"):
     order: str
 
@@ -211,6 +241,9 @@ AnyRequest = (
     | CreateSale
     | EditSale
     | CancelSale
+    | EditShop
+    | SetSecret
+    | Inbound
     | Note
 )
 
@@ -221,7 +254,7 @@ Placing = Reserve | CreateOrder
 #: Requests that may be decided again when nobody knows whether they were committed: they find
 #: what they did the first time.
 REPEATABLE = (
-    Reserve, CreateOrder, Pay, StartPayment, Verdict, MarkPaid, Ship, Complete, Cancel,
+    Reserve, CreateOrder, Pay, StartPayment, Verdict, MarkPaid, Ship, Complete, Cancel, Inbound,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from orders.shapes import Buyers, Coupon, FlashSale, Product, SaleState
+from orders.shapes import Buyers, Coupon, FlashSale, Product, SaleState, Shop
 from orders.times import rfc3339
 
 #: States of a flash sale as stored. `sold_out` is not stored: it is "running with nothing left",
@@ -263,6 +263,44 @@ class RefundRow(Row):
     restock: int
     reason: str
     actor: str
+    at: int
+
+
+class ShopRow(Row):
+    """
+    How a merchant's orders are paid and sent, and the secret that is shared with its system. The
+    secret before signs and is taken as well until `old_until`.
+    """
+
+    merchant: str
+    checkout: str = "none"
+    checkout_url: str | None = None
+    keep_days: int = 30
+    secret: str | None = None
+    old_secret: str | None = None
+    old_until: int = 0
+
+    def secrets(self, now: int) -> list[str]:
+        """The secrets that count at this moment, the newest first."""
+        old = self.old_secret if now < self.old_until else None
+        return [secret for secret in (self.secret, old) if secret]
+
+    def shape(self) -> Shop:
+        """What the merchant sees; never the secret."""
+        return Shop(
+            merchant=self.merchant,
+            checkout=self.checkout,  # type: ignore[arg-type]  # a CHECK bounds the values
+            checkout_url=self.checkout_url,
+            keep_days=self.keep_days,
+            has_secret=self.secret is not None,
+        )
+
+
+class InboundRow(Row):
+    """A message of a merchant's system that was acted on; its id is the sender's."""
+
+    merchant: str
+    id: str
     at: int
 
 

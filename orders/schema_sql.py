@@ -210,6 +210,27 @@ coupon_use = Table(
     Index(None, "coupon_id"),
 )  # fmt: skip
 
+shop = Table(
+    "shop", metadata,
+    _text("merchant", key=True),
+    _text("checkout"), _text("checkout_url", null=True), _big("keep_days"),
+    _text("secret", null=True), _text("old_secret", null=True), _big("old_until"),
+    CheckConstraint(_states("checkout", ("none", "handoff", "collect")), name="checkout"),
+    CheckConstraint("keep_days > 0", name="keep_days"),
+)  # fmt: skip
+
+inbound = Table(
+    "inbound", metadata,
+    _text("merchant", key=True), _text("id", key=True), _big("at"),
+)  # fmt: skip
+
+address = Table(
+    "address", metadata,
+    _text("order_id", key=True),
+    _text("merchant"), _text("sealed"), _big("given_at"), _big("purge_at"),
+    Index(None, "purge_at"),
+)  # fmt: skip
+
 lease = Table(
     "lease", metadata,
     _text("name", key=True),

@@ -136,6 +136,16 @@ class PaymentOutcome(msgspec.Struct, kw_only=True):
     refund: Refund | None = None
 
 
+class Shop(msgspec.Struct, kw_only=True):
+    """How a merchant's orders are paid and sent."""
+
+    merchant: str
+    checkout: Literal["none", "handoff", "collect"]
+    checkout_url: str | None  # where buyers are sent with `handoff`
+    keep_days: int  # addresses that `collect` asked for
+    has_secret: bool
+
+
 class Grant(msgspec.Struct, kw_only=True):
     """What a room may sell of a product: from which price, how many units (None = no bound)."""
 

@@ -156,6 +156,20 @@ class Statements:
         self.lines = insert(dialect, t.order_lines)
         self.edges = insert(dialect, t.order_edges)
         self.payments = insert(dialect, t.payments)
+        self.inbound_known = select(
+            dialect,
+            (("merchant", TEXT), ("id", TEXT)),
+            "SELECT o.merchant, o.id FROM {r}"
+            " JOIN inbound o ON o.merchant = r.merchant AND o.id = r.id",
+        )
+        self.inbound = insert(dialect, t.inbound)
+        shop_fields = [column.name for column in t.shop.columns if column.name != "merchant"]
+        self.shops = insert(
+            dialect,
+            t.shop,
+            "ON CONFLICT (merchant) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in shop_fields),
+        )
         self.new_coupons = insert(dialect, t.coupon)
         self.coupons = update(
             dialect,

@@ -27,6 +27,7 @@ from orders.rows import (
     CouponUseRow,
     EdgeRow,
     GrantRow,
+    InboundRow,
     LineRow,
     NoteRow,
     OrderRow,
@@ -35,6 +36,7 @@ from orders.rows import (
     RefundRow,
     Row,
     SaleRow,
+    ShopRow,
     StockChangeRow,
 )
 
@@ -63,6 +65,8 @@ class Tables:
         self.coupons: MutableMapping[str, CouponRow] = {}
         self.coupon_buyers: MutableMapping[tuple[str, str], int] = {}
         self.coupon_uses: list[CouponUseRow] = []
+        self.shops: MutableMapping[str, ShopRow] = {}
+        self.inbound: MutableMapping[tuple[str, str], InboundRow] = {}
         self.edges: MutableMapping[tuple[str, int], EdgeRow] = {}  # (order, sequence)
         self.lines: list[LineRow] = []
         self.notes: list[NoteRow] = []
@@ -169,6 +173,7 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
         found = [copy.copy(row) for row in tables.payments.values() if row.order_id == name]
         facts.payments_of[name] = sorted(found, key=lambda row: (row.provider, row.id))
     _find_coupons(tables, wanted, facts)
+    facts.inbound |= {place for place in wanted.inbound if place in tables.inbound}
     for asked in wanted.skus:
         facts.skus[asked] = [
             row.id
@@ -325,6 +330,10 @@ def write_orders(tables: Tables, effects: Effects) -> None:
             tables.payments[place] = payment
     _write_payments(tables, effects)
     _write_coupons(tables, effects)
+    for shop in effects.shops:
+        tables.shops[shop.merchant] = copy.copy(shop)
+    for message in effects.inbound:
+        tables.inbound[(message.merchant, message.id)] = message
     for step in effects.edges:
         at = (step.order_id, step.sequence)
         while "sequence" in tables.without and at in tables.edges:

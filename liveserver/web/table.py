@@ -2,6 +2,7 @@
 
 from liveserver.web.handlers import (
     coupons,
+    hooks,
     meta,
     orders,
     pages,
@@ -22,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *sales.ROUTES,
     *orders.ROUTES,
     *coupons.ROUTES,
+    *hooks.ROUTES,
     *webhooks.ROUTES,
     *meta.ROUTES,
     *pages.ROUTES,

@@ -14,15 +14,18 @@ import aiohttp
 from aiohttp import web
 
 from liveserver.db import make_engine
+from liveserver.delivery import Deliveries
 from liveserver.identity import Identity
 from liveserver.migrate import upgrade
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
+from liveserver.sealing import Sealer
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.tokens import Tokens
 from liveserver.web.app import build, make_runner
 from orders.addresses import Policy
+from orders.delivery_sql import SqlAddresses
 from orders.feed_sql import SqlFeed
 from orders.ids import new_id as make_id
 from orders.ledger_sql import SqlLedger
@@ -194,6 +197,7 @@ async def _services(
         tokens=Tokens(SECRET, now=wall_ms, is_current=people.is_current),
         webhooks=webhooks,
         feed=feed,
+        deliveries=Deliveries(SqlAddresses(write, read), Sealer(SECRET), reads, now=wall_ms),
         now=wall_ms,
         new_id=new_id,
     )

@@ -93,6 +93,11 @@ WHO: dict[str, set[str]] = {
     "GET /v1/coupons": A_MERCHANT,
     "POST /v1/coupons": A_MERCHANT,
     "PATCH /v1/coupons/{coupon}": ITS_MERCHANT,
+    "POST /v1/orders/{order}/delivery": {"buyer"},
+    "GET /v1/shop": A_MERCHANT,
+    "PATCH /v1/shop": A_MERCHANT,
+    "POST /v1/hooks/secret": A_MERCHANT,
+    "POST /v1/hooks/orders/{merchant}": ANYONE,
     "GET /v1/webhook-endpoints": A_MERCHANT,
     "POST /v1/webhook-endpoints": A_MERCHANT,
     "GET /v1/webhook-endpoints/{endpoint}": ITS_MERCHANT,
@@ -145,6 +150,11 @@ BODIES: dict[str, Any] = {
     "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},
     "POST /v1/flash-sales/{sale}/reservations": {"quantity": 1},
     "POST /v1/orders": {"room": "{room}", "lines": [{"product_id": "{product}"}]},
+    "POST /v1/orders/{order}/delivery": {
+        "recipient": "Ann", "phone": "+49 30 1", "address": "Street 1",
+    },
+    "PATCH /v1/shop": {"keep_days": 7},
+    "POST /v1/hooks/orders/{merchant}": {},
     "POST /v1/coupons": {
         "code": "{new}", "kind": "percent", "value": 10, "currency": "EUR", "budget_cents": 1000,
     },
@@ -209,6 +219,7 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
     coupon = await shop.json("POST", "/v1/coupons", merchant, json=code, status=201)
     values = {
         "coupon": coupon["id"],
+        "merchant": HERE,
         "room": room,
         "product": product["id"],
         "sku": product["sku"],
@@ -283,6 +294,8 @@ async def _status(scene: Scene, line: str, caller: str, key: str) -> tuple[int, 
 def _as_agreed(line: str, caller: str, status: int, text: str) -> bool:
     if line == "POST /v1/setup":
         return status == 403 and "link" in text  # anyone may try; the link alone decides
+    if line == "POST /v1/hooks/orders/{merchant}":
+        return status == 401 and "signature" in text  # the signature alone decides
     if caller in WHO[line]:
         return status < 500 and status not in (401, 403, 404)
     if caller == "nobody":

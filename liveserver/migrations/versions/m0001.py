@@ -50,6 +50,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_show_room"), "show", ["room"], unique=False)
     op.create_table(
+        "address",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("given_at", BIG, autoincrement=False, nullable=False),
+        sa.Column("purge_at", BIG, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_address")),
+    )
+    op.create_index(op.f("ix_address_purge_at"), "address", ["purge_at"], unique=False)
+    op.create_table(
         "buyer_units",
         sa.Column("flash_sale_id", sa.Text(), nullable=False),
         sa.Column("buyer", sa.Text(), nullable=False),
@@ -98,6 +108,13 @@ def upgrade() -> None:
         sa.Column("at", BIG, autoincrement=False, nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("n", name=op.f("pk_feed_note")),
+    )
+    op.create_table(
+        "inbound",
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_inbound")),
     )
     op.create_table(
         "lease",
@@ -248,6 +265,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refunds")),
     )
     op.create_index(op.f("ix_refunds_order_id"), "refunds", ["order_id"], unique=False)
+    op.create_table(
+        "shop",
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("checkout", sa.Text(), nullable=False),
+        sa.Column("checkout_url", sa.Text(), nullable=True),
+        sa.Column("keep_days", BIG, autoincrement=False, nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("old_secret", sa.Text(), nullable=True),
+        sa.Column("old_until", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "checkout IN ('none', 'handoff', 'collect')", name=op.f("ck_shop_checkout")
+        ),
+        sa.CheckConstraint("keep_days > 0", name=op.f("ck_shop_keep_days")),
+        sa.PrimaryKeyConstraint("merchant", name=op.f("pk_shop")),
+    )
     op.create_table(
         "stock_change",
         sa.Column("n", BIG, autoincrement=False, nullable=False),

@@ -6,6 +6,7 @@ from liveserver import buying
 from liveserver.web.read import idempotency_key
 from liveserver.web.requests.common import Page
 from liveserver.web.requests.orders import (
+    DeliveryAddress,
     EdgeList,
     NewLine,
     NewOrder,
@@ -65,7 +66,22 @@ async def list_orders(call: Call) -> OrderList:
 
 
 async def read(call: Call) -> Order:
+    """The buyer's address, where the shop asked for one, is shown to the order's shop alone."""
     order: Order = call.subject.thing
+    order.delivery = await call.services.deliveries.shown(order.id, _is_its_shop(call, order))
+    return order
+
+
+def _is_its_shop(call: Call, order: Order) -> bool:
+    return call.who.role == "merchant" and call.who.merchant == order.merchant
+
+
+async def deliver(call: Call) -> Order:
+    """Where to send it. Stored encrypted; given again, it replaces what was given before."""
+    order: Order = call.subject.thing
+    body: DeliveryAddress = call.body
+    await call.services.deliveries.give(order, msgspec.structs.asdict(body))
+    order.delivery = await call.services.deliveries.shown(order.id, _is_its_shop(call, order))
     return order
 
 
@@ -202,6 +218,19 @@ ROUTES = [
         handler=cancel,
         summary="Give an unpaid order back",
         tag="orders",
+        about=of_order,
+        answer=Order,
+        refuses=("invalid-state",),
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/orders/{order}/delivery",
+        action="order.delivery",
+        handler=deliver,
+        summary="Where to send an order, for shops that ask",
+        tag="orders",
+        request=DeliveryAddress,
         about=of_order,
         answer=Order,
         refuses=("invalid-state",),

@@ -63,6 +63,21 @@ class PaymentMark(Body, kw_only=True):
     reference: Reference | None = None
 
 
+Recipient = Annotated[str, Meta(min_length=1, max_length=100, pattern=LINE)]
+Phone = Annotated[str, Meta(min_length=3, max_length=40, pattern=r"^[0-9 +()./\-]+$")]
+AddressText = Annotated[str, Meta(min_length=1, max_length=500)]
+Remark = Annotated[str, Meta(max_length=500)]
+
+
+class DeliveryAddress(Body, kw_only=True):
+    """Where to send an order, and to whom."""
+
+    recipient: Recipient
+    phone: Phone
+    address: AddressText
+    note: Remark = ""
+
+
 class OrderList(Struct, kw_only=True):
     items: list[Order]
     next_cursor: str | None
