@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from orders import schema_sql as t
@@ -22,7 +22,7 @@ from orders.lease import Lease
 from orders.lease_sql import read as read_lease
 from orders.ledger_sql import find_answer
 from orders.rows import OPEN_STATES, CouponRow, ProductRow, SaleRow, ShopRow, merged
-from orders.shapes import Coupon, FlashSale, Grant, Order, OrderEdge, Product
+from orders.shapes import Coupon, FlashSale, Grant, Order, OrderEdge, Product, Turnover
 from orders.times import rfc3339
 
 log = logging.getLogger(__name__)
@@ -176,6 +176,43 @@ class Reads:
                 for row in rows
             ]
 
+    async def turnover(
+        self, since: int, until: int, *, merchant: str | None = None, room: str | None = None
+    ) -> list[Turnover]:
+        """
+        Placed, paid and refunded in [since, until) milliseconds, of a shop, a room, or all.
+
+        A payment that no order could take and that went back counts nowhere. An order that a late
+        payment made counts as placed once more: the one that it replaces was never paid.
+        """
+        o, p, r = t.orders.c, t.payments.c, t.refunds.c
+        placed = select(o.currency, func.sum(o.amount_cents), func.count()).where(
+            o.created_at >= since, o.created_at < until
+        )
+        paid = select(o.currency, func.sum(p.amount_cents), func.count()).select_from(
+            t.payments.join(t.orders, o.id == p.order_id)
+        )
+        paid = paid.where(p.state == "captured", o.paid_at >= since, o.paid_at < until)
+        back = select(o.currency, func.sum(r.amount_cents), func.count()).select_from(
+            t.refunds.join(t.orders, o.id == r.order_id)
+        )
+        back = back.where(r.kind == "order", r.at >= since, r.at < until)
+        sums: dict[str, Turnover] = {}
+        async with self._connect() as connection:
+            for query, cents, count in (
+                (placed, "placed_cents", "placed_orders"), (paid, "paid_cents", "paid_orders"),
+                (back, "refunded_cents", "refunds"),
+            ):  # fmt: skip
+                if merchant is not None:
+                    query = query.where(o.merchant == merchant)
+                if room is not None:
+                    query = query.where(o.room == room)
+                for row in await connection.execute(query.group_by(o.currency)):
+                    total = sums.setdefault(row[0], _nothing(row[0]))
+                    setattr(total, cents, int(row[1]))
+                    setattr(total, count, row[2])
+        return [sums[currency] for currency in sorted(sums)]
+
     async def order_by_key(self, buyer: str, space: str, key: str) -> Order | None:
         """The order that this key made, as it is now."""
         o = t.orders.c
@@ -233,6 +270,18 @@ async def _sales(
     fence = 0 if lease is None else lease.fence
     rows = await connection.execute(query)
     return [SaleRow(**row._mapping).shape(fence) for row in rows]
+
+
+def _nothing(currency: str) -> Turnover:
+    return Turnover(
+        currency=currency,
+        placed_cents=0,
+        placed_orders=0,
+        paid_cents=0,
+        paid_orders=0,
+        refunded_cents=0,
+        refunds=0,
+    )
 
 
 def _page(limit: int) -> int:

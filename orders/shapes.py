@@ -146,6 +146,21 @@ class Shop(msgspec.Struct, kw_only=True):
     has_secret: bool
 
 
+class Turnover(msgspec.Struct, kw_only=True):
+    """
+    What was sold in a time, in one currency: three sums that are never mixed. Each counts by its
+    own moment: orders when they were placed, payments when they came, refunds when they were made.
+    """
+
+    currency: str
+    placed_cents: int
+    placed_orders: int
+    paid_cents: int
+    paid_orders: int
+    refunded_cents: int
+    refunds: int
+
+
 class Grant(msgspec.Struct, kw_only=True):
     """What a room may sell of a product: from which price, how many units (None = no bound)."""
 

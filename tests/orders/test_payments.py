@@ -9,6 +9,7 @@ from sqlalchemy import select
 from orders import schema_sql as t
 from orders.audit_sql import audit
 from orders.errors import Invalid, NotFound, SoldOut, WrongState
+from orders.reads_sql import Reads
 from orders.requests import (
     Cancel,
     CancelSale,
@@ -21,7 +22,7 @@ from orders.requests import (
     StartPayment,
     Verdict,
 )
-from tests.orders.shop import Shop, open_shop
+from tests.orders.shop import START, Shop, open_shop
 from tests.orders.test_shelf import order
 from tests.orders.test_writer import stock_of
 
@@ -274,6 +275,30 @@ async def test_void_refunds_paid_orders_and_those_paid_while_unknown(database_ur
         assert (outcome["outcome"], outcome["order"]["state"]) == ("paid", "refunded")
         assert await stock_of(engine, product.id) == (5, 0)
         assert await audit(engine) == []
+
+
+async def test_placed_paid_and_refunded_are_three_sums(database_url: str) -> None:
+    """Each by its own moment; money that no order could take counts nowhere."""
+    async with open_shop(database_url) as (shop, engine):
+        pen = await shop.product("pen", stock=50, price_cents=300, merchant="other")
+        mug = await shop.product("mug", stock=50, price_cents=700)
+        one = (await shop.ask(order({mug.id: 2})))["id"]
+        await shop.ask(order({mug.id: 1}, key="k2"))
+        await shop.ask(order({pen.id: 1}, "bob"))
+        await shop.ask(paid(one, "p1", 1400))
+        await shop.ask(paid(one, "p2", 1400))
+        shop.clock.advance(1000)
+        await shop.ask(Refund(order=one, reason="", amount_cents=500))
+        reads, day = Reads(engine), START + 10_000
+        (total,) = await reads.turnover(0, day, merchant="acme")
+        assert (total.placed_cents, total.paid_cents, total.refunded_cents) == (2100, 1400, 500)
+        assert (total.placed_orders, total.paid_orders, total.refunds) == (2, 1, 1)
+        (all_,) = await reads.turnover(0, day)
+        assert (all_.currency, all_.placed_cents) == ("EUR", 2400)
+        (later,) = await reads.turnover(START + 1000, day)
+        assert (later.placed_cents, later.paid_cents, later.refunded_cents) == (0, 0, 500)
+        assert await reads.turnover(0, START) == []
+        assert await reads.turnover(0, day, room="demo") == []
 
 
 def test_outcomes_hold_the_order_as_it_is() -> None:
