@@ -148,9 +148,11 @@ class Market:
                 key=key, actor=name,
             )
         )  # fmt: skip
-        if isinstance(body, str):
-            return None
         cents = quantity * sale.price_cents
+        if isinstance(body, str):
+            if self.journal.asked.get((name, key)) == (sale.id, quantity, cents):
+                self.journal.forgotten.append(f"{name} {key}: {body}")
+            return None
         self.journal.success(name, key, sale.id, quantity, cents, body)
         order: str = msgspec.json.decode(body)["id"]
         return order

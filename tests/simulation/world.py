@@ -14,18 +14,21 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from traceback import format_exception
+
+import msgspec
 
 from orders.ids import new_id
 from orders.ledger import Broken, Busy, LeaseLost, MemoryWrong, Transaction
 from orders.ledger_memory import MemoryDatabase, MemoryLedger, MemoryTransaction, Pause
 from orders.news import News
-from orders.requests import AnyRequest
+from orders.requests import AnyRequest, Reserve
 from orders.rows import OrderRow
 from orders.service import Writer
 from orders.shapes import FlashSale
+from orders.states import KnownStates, States
 from orders.tables_memory import Tables
 from orders.waiting_service import MAX_AGE_MS, Answered, wait_for_answer
 from tests.simulation.faults import Killed, Odds
@@ -164,6 +167,7 @@ class Process:
         )
         self.task: asyncio.Task[None] = asyncio.create_task(self.writer.run())
         self._announcing = asyncio.create_task(self._announce())
+        self._publishing = asyncio.create_task(self._publish())
 
     @property
     def is_serving(self) -> bool:
@@ -181,7 +185,10 @@ class Process:
     async def end(self) -> None:
         self.alive = False
         self._announcing.cancel()
-        ends = await asyncio.gather(self.task, self._announcing, return_exceptions=True)
+        self._publishing.cancel()
+        ends = await asyncio.gather(
+            self.task, self._announcing, self._publishing, return_exceptions=True
+        )
         for end in ends:
             if isinstance(end, Exception):
                 self.world.errors.append("".join(format_exception(end)))
@@ -233,6 +240,24 @@ class Process:
             if self.writer.fence is not None and not self.is_stopped():
                 self.world.net.announce(self.writer.fence, self)
             await asyncio.sleep(0.3)
+
+    async def _publish(self) -> None:
+        """What gateways may refuse by themselves: after each change, and all once a second."""
+        all_at = -1.0
+        while self.alive:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.writer.states_changed.wait()
+            now = self.world.time()
+            states = self.writer.take_states(everything=now - all_at >= 1)
+            all_at = now if now - all_at >= 1 else all_at
+            if states is not None and states.sales:
+                body = msgspec.json.encode(states)
+                for gateway in self.world.gateways.values():
+                    self._send_states(gateway, body, int(now * 1000))
+
+    def _send_states(self, gateway: "Gateway", body: bytes, at_ms: int) -> None:
+        self.world.net.send("states", self, lambda: gateway.hear_states(body, at_ms))
 
     def _tell(self, news: News) -> None:
         for sale in news.sales:
@@ -356,6 +381,8 @@ class Gateway:
         self.world = world
         self.name = name
         self.sales: dict[str, FlashSale] = {}  # newest news of each
+        self.known = KnownStates()
+        self._loading: dict[str, asyncio.Task[None]] = {}
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Callable[[Answered], None]] = {}
         self._answers = MemoryLedger(world.database, self._look)
@@ -365,6 +392,11 @@ class Gateway:
         """
         The answer. Raises a `Refusal`, or `ConnectionError` when this gateway was killed.
         """
+        if isinstance(request, Reserve):
+            refusal = self.known.refusal(request, int(self.world.time() * 1000))
+            if refusal is not None:
+                self.world.seen["refused by a gateway"] += 1
+                raise refusal
         work = asyncio.ensure_future(wait_for_answer(request, self._submit, self._answers))
         self._lives[work] = None
         try:
@@ -379,6 +411,7 @@ class Gateway:
     def restart(self) -> None:
         """Killed and started again: whoever waited lost the connection."""
         self._waiting.clear()
+        self.known = KnownStates()
         for work in list(self._lives):
             work.cancel()
 
@@ -387,6 +420,27 @@ class Gateway:
             known = self.sales.get(sale.id)
             if known is None or known.version < sale.version:
                 self.sales[sale.id] = sale
+
+    def hear_states(self, body: bytes, at_ms: int) -> None:
+        """A message of a holder; what is missing is read from the database."""
+        states = msgspec.json.decode(body, type=States)
+        now_ms = int(self.world.time() * 1000)
+        for sale in self.known.hear(states, at_ms, now_ms):
+            if sale not in self._loading:
+                self._loading[sale] = asyncio.create_task(self._load(sale))
+
+    async def _load(self, sale: str) -> None:
+        known, token, number = self.known, self.known.loading(sale), self.known.number(sale)
+        try:
+            await self._look("buyers")
+            orders = self.world.database.tables.orders.values()
+            buyers = {order.buyer for order in orders if order.flash_sale_id == sale}
+            await asyncio.sleep(self.world.wait_seconds())
+            known.loaded(sale, token, buyers, number)
+        except Broken:
+            return
+        finally:
+            self._loading.pop(sale, None)
 
     async def _look(self, _place: str) -> None:
         await asyncio.sleep(self.world.wait_seconds())
