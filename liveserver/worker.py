@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 #: seconds between the supervisor's death and the hard end of this process (architecture: 2 s)
 ORPHAN_GRACE = 1.5
+LINGER_SECONDS = 1.0  # for the interpreter's own end; it takes milliseconds
 DEMO_ROOM = "demo"
 READY = b"R"
 BEAT = b"B"
@@ -38,7 +39,24 @@ def main(app: App | None = None) -> int:
     logs.configure(settings.config.log_format, settings.config.log_level, settings.node)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor hears Ctrl-C and tells us
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, app))
+        code = runner.run(_serve(settings, app))
+        _end_for_certain(code)
+    return code
+
+
+def _end_for_certain(code: int) -> None:
+    """
+    Everything is closed or has failed to close. A thread that still waits for something, as that of
+    a database connection that was given up, must not keep a dead worker from being replaced.
+    """
+
+    def end() -> None:
+        time.sleep(LINGER_SECONDS)
+        logger.error("a thread did not end; the process does")
+        logging.shutdown()
+        os._exit(code)
+
+    threading.Thread(target=end, name="end", daemon=True).start()
 
 
 async def _serve(settings: WorkerSettings, app: App | None) -> int:

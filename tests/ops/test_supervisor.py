@@ -53,6 +53,17 @@ def test_the_first_start_offers_a_set_up_link_until_there_is_an_administrator(
     assert len(two.output.decode().splitlines()) == 1
 
 
+def test_a_worker_that_failed_is_replaced_though_a_thread_of_it_still_waits(
+    server: MakeServer,
+) -> None:
+    """A connection given up in its thread must not keep the shop closed."""
+    one = server().start()
+    node = one.ask()[0]
+    (one.data / "stuck").touch()
+    until(lambda: not (one.data / "stuck").exists(), "the worker fails")
+    until(lambda: one.ask()[0] != node, "another worker answers")
+
+
 def test_many_workers_share_one_port_beside_one_orders_process(server: MakeServer) -> None:
     """WORKERS=2: two gateways answer on the same port; the writer is a process of its own."""
     one = server("--workers", "2").start()

@@ -2,7 +2,7 @@
 A worker with the smallest app: answers every connection with its node, process id and dead holder.
 
 Everything around it (settings, pipes, signals, restarts) is the server's own. A file named
-`silent` in the data directory stops its beats.
+`silent` in the data directory stops its beats; `stuck` makes it fail and leaves a thread behind.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 
 from liveserver.worker import main
@@ -34,6 +35,11 @@ async def tiny(
     while True:
         if "orders" in settings.roles and not silent.exists():
             beat()
+        stuck = settings.config.data_dir / "stuck"
+        if stuck.exists():
+            stuck.unlink()
+            threading.Thread(target=threading.Event().wait).start()
+            raise RuntimeError("it failed, with a thread that waits for ever")
         await asyncio.sleep(0.2)
 
 
