@@ -38,7 +38,6 @@ ACKNOWLEDGED_BEFORE = 100
 AFTER_SECONDS = 2.0
 ACKNOWLEDGED_AFTER = 100
 CELL_SECONDS = 150.0  # from the first wave to the last answer; a cell that hangs fails
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")  # Debian's place
 DISK_BYTES = 48 * 1024 * 1024
 
 
@@ -241,13 +240,13 @@ async def _stage(cell: Cell, folder: Path) -> AsyncIterator[tuple[Server, str, d
     parts: dict[str, Any] = {}
     arguments = ("--demo", "--workers", str(cell.workers))
     environ: dict[str, str] = {}
-    data = folder / "data"
+    data, python_path = folder / "data", None
     async with AsyncExitStack() as stack:
         if cell.stage == "small disk":
             data = stack.enter_context(_small_disk(folder)) / "data"
             parts["mounted"] = data.parent
         elif cell.stage == "clock":
-            parts["clock_file"] = environ_of_clock(folder, environ)
+            python_path, parts["clock_file"] = movable_clock(folder)
         elif cell.stage in ("far bus", "standby"):
             environ["LIVESERVER_REDIS_URL"] = f"unix://{stack.enter_context(_own_bus())}"
         if cell.stage == "standby":
@@ -256,7 +255,7 @@ async def _stage(cell: Cell, folder: Path) -> AsyncIterator[tuple[Server, str, d
             path = environ["LIVESERVER_REDIS_URL"].removeprefix("unix://")
             parts["proxy"] = await _proxy(stack, path, path + ".far")
             environ["LIVESERVER_REDIS_URL"] += ".far"
-        server = Server(data, environ, arguments, log_folder=folder)
+        server = Server(data, environ, arguments, log_folder=folder, python_path=python_path)
         stack.push_async_callback(asyncio.to_thread, server.stop)
         await asyncio.to_thread(server.start)
         base = server.base
@@ -313,19 +312,32 @@ def _small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=False)
 
 
-def environ_of_clock(folder: Path, environ: dict[str, str]) -> Path:
-    """Settings of libfaketime; the file that moves the wall clock of everything started with it."""
-    if not FAKETIME.exists():
-        raise NotHere("needs Debian's package libfaketime")
-    file = folder / "clock"
-    file.write_text("+0")
-    environ |= {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_CACHE_DURATION": "1",  # seconds; looking at every call stops a server
-    }
-    return file
+#: Makes Python's wall clock differ by the seconds in a file, in every process started with it.
+CLOCKWORK = """
+import time
+from pathlib import Path
+
+FILE = Path({file!r})
+true_ns, monotonic, state = time.time_ns, time.monotonic, [0.0, 0]
+
+
+def time_ns():
+    if monotonic() - state[0] > 0.05:
+        state[:] = [monotonic(), int(FILE.read_text() or 0) * 1_000_000_000]
+    return true_ns() + state[1]
+
+
+time.time_ns, time.time = time_ns, lambda: time_ns() / 1e9
+"""
+
+
+def movable_clock(folder: Path) -> tuple[Path, Path]:
+    """(the folder for PYTHONPATH, the file that holds the seconds)."""
+    file, place = folder / "clock", folder / "clockwork"
+    file.write_text("0")
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(CLOCKWORK.format(file=str(file)))
+    return place, file
 
 
 # ── all of them ─────────────────────────────────────────────────────────────────────────────────

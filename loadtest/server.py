@@ -32,6 +32,7 @@ class Server:
     base: str = ""
     port: int = 0
     seen: bytes = b""
+    python_path: Path | None = None  # modules that are loaded before everything else
     log_folder: Path | None = None  # beside the data directory where nothing is said
 
     def start(self) -> "Server":
@@ -41,6 +42,9 @@ class Server:
             "LIVESERVER_PORT": str(self.port),
             **self.environ,
         }
+        if self.python_path is not None:
+            known = environ.get("PYTHONPATH", "")
+            environ["PYTHONPATH"] = f"{self.python_path}:{known}".rstrip(":")
         folder = self.log_folder or self.data.parent
         self.log = (folder / f"{self.data.name}.log").open("ab")
         self.process = subprocess.Popen(

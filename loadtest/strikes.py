@@ -303,14 +303,12 @@ async def jump_clock(scene: Scene, hours: int) -> Hit:
     assert scene.clock_file is not None
     await scene.waves.middle_of_a_wave()
     at = now()
-    scene.clock_file.write_text(f"{hours:+d}h")
+    scene.clock_file.write_text(str(hours * 3600))
     await asyncio.sleep(scene.seconds)
-    shown = time.strftime("%Y-%m-%d %H", time.gmtime(time.time() + hours * 3600))
-    seen = [line for line in scene.server.logged().splitlines() if shown[11:] in line[11:13]]
     jumped = await server_clock_off(scene)
-    scene.clock_file.write_text("+0")
+    scene.clock_file.write_text("0")
     if abs(jumped - hours * 3600) > 60:
-        raise Missed(f"the server's clock is off by {jumped:.0f} s only ({len(seen)} lines)")
+        raise Missed(f"the server's clock is off by {jumped:.0f} s only")
     return Hit(at, now(), f"the server's own clock showed {jumped:+.0f} s")
 
 
