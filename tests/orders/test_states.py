@@ -40,7 +40,10 @@ def row(**changes: Any) -> SaleRow:
 
 def memory(fence: int = 1, ordered: int = 0, **changes: Any) -> Memory:
     keys = [(f"b{n}", "k", "s") for n in range(ordered)]
-    return Memory(fence, Loaded([row(**changes)], [], keys, 0, None, []))
+    loaded = Loaded(
+        sales=[row(**changes)], units=[], keys=keys, last_n=0, next_due_at=None, shops=[], voids=[]
+    )
+    return Memory(fence, loaded)
 
 
 def told(outgoing: Outgoing, of: Memory) -> States:
