@@ -8,6 +8,8 @@ import { has, t } from "./i18n.js";
 
 /** An answer that takes longer than this is not waited for, in ms. */
 const TIMEOUT_MS = 10_000;
+/** The same for a file on its way up, in ms. */
+const UPLOAD_TIMEOUT_MS = 60_000;
 
 /** RPC error code -> name of the problem; the same table as the server's. */
 const RPC_NAMES = /** @type {Record<number, string>} */ ({
@@ -40,7 +42,7 @@ const RPC_NAMES = /** @type {Record<number, string>} */ ({
 const TEMPORARY = new Set(["network", "timeout", "unavailable", "in-flight", "rate-limited", "internal"]);
 
 /** Problems whose detail from the server says more than our words: which value, which limit. */
-const DETAILED = new Set(["validation", "forbidden", "invalid-state", "bad-request", "not-found"]);
+const DETAILED = new Set(["validation", "forbidden", "invalid-state", "bad-request", "not-found", "refund-amount"]);
 
 /** A refusal or a failure, named by its row of the contract's table. */
 export class Problem extends Error {
@@ -81,7 +83,8 @@ export const explain = (error) => asProblem(error).words;
  * One request.
  *
  * @param {string} method @param {string} path
- * @param {{body?: unknown, key?: string, timeout?: number}} [options] `key` = Idempotency-Key
+ * @param {{body?: unknown, key?: string, timeout?: number}} [options] `key` = Idempotency-Key; a Blob is
+ *   sent as it is
  * @returns {Promise<any>} the answered object; null without one
  * @throws {Problem}
  */
@@ -91,7 +94,7 @@ export async function call(method, path, { body, key, timeout = TIMEOUT_MS } = {
   const sentAt = Date.now();
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (body !== undefined) headers["Content-Type"] = body instanceof Blob ? body.type : "application/json";
   if (key) headers["Idempotency-Key"] = key;
   try {
     const answer = await fetch(path, {
@@ -99,7 +102,7 @@ export async function call(method, path, { body, key, timeout = TIMEOUT_MS } = {
       headers,
       credentials: "same-origin",
       signal: abort.signal,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
     });
     clock.hint(answer.headers.get("Date"), sentAt, Date.now());
     return await read(answer);
@@ -135,6 +138,8 @@ export const post = (/** @type {string} */ path, /** @type {unknown} */ body = {
   call("POST", path, { body, key });
 export const patch = (/** @type {string} */ path, /** @type {unknown} */ body) => call("PATCH", path, { body });
 export const put = (/** @type {string} */ path, /** @type {unknown} */ body) => call("PUT", path, { body });
+/** A file, which may take its time on a phone. @param {string} path @param {Blob} file */
+export const upload = (path, file) => call("PUT", path, { body: file, timeout: UPLOAD_TIMEOUT_MS });
 export const remove = (/** @type {string} */ path) => call("DELETE", path);
 
 /** A path with its parts escaped: path`/v1/rooms/${id}`. @param {TemplateStringsArray} parts @param {...(string|number)} values */

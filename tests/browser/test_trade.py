@@ -1,11 +1,12 @@
 """Buying from the shelf, and what the merchant does with orders, in a browser."""
 
 import asyncio
+import base64
 import re
 from collections.abc import Awaitable, Callable
 
 import pytest
-from playwright.async_api import Page, Route, WebSocketRoute, expect
+from playwright.async_api import FilePayload, Page, Route, WebSocketRoute, expect
 
 from tests.browser.test_pages import axe
 
@@ -66,3 +67,94 @@ async def test_a_killed_page_finds_its_one_order_of_the_shelf_again(visit: Visit
     await again.goto("/orders")
     await expect(again.get_by_test_id("order-card")).to_have_count(1)
     await expect(again.get_by_test_id("order-card")).to_have_attribute("data-state", "reserved")
+
+
+async def bought(page: Page) -> str:
+    """An unpaid order of the product being explained; its id."""
+    await page.get_by_test_id("pinned-card").click()
+    await page.get_by_test_id("buy-confirm").click()
+    order = page.get_by_test_id("order-card")
+    await expect(order).to_be_visible()
+    return str(await order.get_attribute("data-order"))
+
+
+async def test_the_desk_takes_an_order_from_payment_to_refund(visit: Visit) -> None:
+    """Marked paid, shipped with its tracking, a part given back; the buyer reads each of it."""
+    buyer = await visit("/rooms/demo", language="en")
+    number = await bought(buyer)
+    desk = await visit("/merchant#orders", user="merchant", language="en", bypass_csp=True)
+    await desk.locator(f'[data-order="{number}"]').get_by_test_id("merchant-order-open").click()
+    order = desk.get_by_test_id("desk-order")
+    await order.get_by_test_id("mark-open").click()
+    await order.get_by_test_id("mark-reference").fill("bank-1")
+    await order.get_by_test_id("mark-save").click()
+    await expect(order).to_have_attribute("data-state", "paid")
+    await order.get_by_test_id("ship-carrier").fill("Swift Post")
+    await order.get_by_test_id("ship-tracking").fill("SP 123")
+    await order.get_by_test_id("ship-save").click()
+    await expect(order).to_have_attribute("data-state", "shipped")
+    await order.get_by_test_id("refund-open").click()
+    await order.get_by_test_id("refund-amount").fill("29")
+    await expect(order.get_by_test_id("refund-restock")).to_be_disabled()
+    await order.get_by_test_id("refund-save").click()
+    await desk.get_by_test_id("ask-yes").click()
+    await expect(order.get_by_test_id("order-refunded")).to_contain_text("¥29.00")
+    steps = order.get_by_test_id("history-row")
+    await expect(steps).to_have_text([*[re.compile(".")] * 4, re.compile("Part refunded")])
+    assert await axe(desk) == []
+    await buyer.goto("/orders")
+    mine = buyer.get_by_test_id("order-card")
+    await expect(mine.get_by_test_id("order-shipment")).to_contain_text("SP 123")
+    await expect(mine.get_by_test_id("order-refunded")).to_contain_text("¥29.00")
+    await order.get_by_test_id("order-complete").click()
+    await expect(mine).to_have_attribute("data-state", "completed")
+
+
+async def test_a_coupon_is_made_used_and_stopped(visit: Visit) -> None:
+    """What it takes off stands in the order; once stopped, the next buyer reads that it is over."""
+    desk = await visit("/merchant#coupons", user="merchant", language="en", bypass_csp=True)
+    await desk.get_by_test_id("coupon-new").click()
+    assert await axe(desk) == []
+    await desk.get_by_test_id("coupon-code-input").fill("SPRING")
+    await desk.get_by_test_id("coupon-kind").select_option("percent")
+    await desk.get_by_test_id("coupon-share").fill("10")
+    await desk.get_by_test_id("coupon-budget").fill("100")
+    await desk.get_by_test_id("coupon-save").click()
+    row = desk.locator('[data-testid=coupon-row][data-code="SPRING"]')
+    await expect(row).to_contain_text("10% off")
+    await row.get_by_test_id("coupon-stop").scroll_into_view_if_needed()
+    buyers = [await visit("/rooms/demo", language="en") for _ in range(2)]
+    for buyer in buyers:
+        await buyer.get_by_test_id("pinned-card").click()
+        await buyer.get_by_test_id("coupon-open").click()
+        await buyer.get_by_test_id("coupon-code").fill("SPRING")
+    await buyers[0].get_by_test_id("buy-confirm").click()
+    await expect(buyers[0].get_by_test_id("order-discount")).to_contain_text("SPRING")
+    await row.get_by_test_id("coupon-stop").click()
+    await desk.get_by_test_id("ask-yes").click()
+    await expect(row).to_have_attribute("data-state", "over")
+    await buyers[1].get_by_test_id("buy-confirm").click()
+    await expect(buyers[1].get_by_test_id("buy-problem")).to_contain_text("over")
+
+
+async def test_a_large_picture_is_made_smaller_and_shown(visit: Visit) -> None:
+    """More than the server takes, as phones make them: it leaves as a JPEG that fits."""
+    page = await visit("/merchant", user="merchant", size="desktop", language="en")
+    noise = await page.evaluate(
+        """async () => {
+          const canvas = Object.assign(document.createElement("canvas"), {width: 900, height: 700});
+          const pen = canvas.getContext("2d");
+          const data = pen.createImageData(900, 700);
+          for (let at = 0; at < data.data.length; at += 65536)
+            crypto.getRandomValues(data.data.subarray(at, at + 65536));
+          pen.putImageData(data, 0, 0);
+          return canvas.toDataURL("image/png").split(",")[1];
+        }"""
+    )
+    await page.get_by_test_id("product-edit").last.click()
+    picture = FilePayload(name="p.png", mimeType="image/png", buffer=base64.b64decode(noise))
+    assert len(picture["buffer"]) > 1_048_576
+    await page.get_by_test_id("product-picture").set_input_files(picture)
+    await page.get_by_test_id("product-save").click()
+    shown = page.get_by_test_id("product-row").last.locator("img")
+    await expect(shown).to_have_attribute("src", re.compile(r"^/images/.*\.jpg$"))

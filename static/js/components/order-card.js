@@ -102,7 +102,7 @@ export class OrderCard extends HTMLElement {
     const more = hint(order);
     fill(
       this,
-      h("header", { class: "order-head" }, chip(words, kind, "order-state", order.state), h("span", { class: "soft small" }, dateTime(order.created_at))),
+      h("div", { class: "order-head" }, chip(words, kind, "order-state", order.state), h("span", { class: "soft small" }, dateTime(order.created_at))),
       h("ul", { class: "order-lines" }, orderLines(order)),
       sums(order),
       more ? h("p", { class: "soft small", testid: "order-hint" }, more) : null,
