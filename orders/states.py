@@ -6,6 +6,10 @@ in it. A message carries the buyers who came since the message before, so that a
 all: it loads the list from the database when it first hears of a sale, and again when a message is
 missing. It refuses only what a state younger than 3 s refuses, and never a buyer who has an order:
 that one may be repeating its request. Whatever it does not know for certain, it passes on.
+
+One thing stays: a unit that comes back after the state and is sold within those 3 s. A repetition
+of that request through another gateway may be told sold out until the next state; then it gets its
+order.
 """
 
 import msgspec
@@ -161,6 +165,8 @@ class KnownStates:
         earliest = known.now + max(0, now_ms - known.heard_ms)
         latest = known.now + now_ms - known.published_ms
         found = refused(known.row, request, earliest, latest)
+        if isinstance(found, Ended) and known.row.is_open and known.now < known.row.ends_at:
+            return None  # an order made between this state and the end may be asked for again
         self.refused += found is not None
         return found
 
