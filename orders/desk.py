@@ -246,15 +246,17 @@ class Desk:
         place = (known.provider, known.id)
         for booked in (row for row in self.out.payments if (row.provider, row.id) == place):
             booked.state, booked.order_id = to.state, to.order_id
+            booked.amount_cents, booked.currency = to.amount_cents, to.currency
             return
         steps = [row for row in self.out.payment_moves if (row.provider, row.id) == place]
         if steps:
             steps[0].state, steps[0].order_id = to.state, to.order_id
+            steps[0].amount_cents, steps[0].currency = to.amount_cents, to.currency
             return
         self.out.payment_moves.append(
             PaymentMove(
                 provider=known.provider, id=known.id, known_state=known.state, state=to.state,
-                order_id=to.order_id,
+                order_id=to.order_id, amount_cents=to.amount_cents, currency=to.currency,
             )
         )  # fmt: skip
 

@@ -245,6 +245,8 @@ class PaymentMove(Row):
     known_state: str
     state: str
     order_id: str
+    amount_cents: int  # what really came, which may differ from what was asked for
+    currency: str
 
 
 class RefundRow(Row):

@@ -17,6 +17,7 @@ MOVE_FIELDS = (
 )  # fmt: skip
 PAYMENT_MOVE_FIELDS = (
     ("provider", TEXT), ("id", TEXT), ("known_state", TEXT), ("state", TEXT), ("order_id", TEXT),
+    ("amount_cents", BIG), ("currency", TEXT),
 )  # fmt: skip
 SALE_FIELDS = (
     ("id", TEXT), ("known", BIG), ("sold_delta", BIG), ("units", BIG), ("state", TEXT),
@@ -53,7 +54,7 @@ refunded_cents = r.refunded_cents, restocked = r.restocked
 """
 
 MOVE_PAYMENTS = """
-state = r.state, order_id = r.order_id
+state = r.state, order_id = r.order_id, amount_cents = r.amount_cents, currency = r.currency
  WHERE payments.provider = r.provider AND payments.id = r.id AND payments.state = r.known_state
 """
 

@@ -350,6 +350,7 @@ def _write_payments(tables: Tables, effects: Effects) -> None:
         known = copy.copy(tables.payments[(move.provider, move.id)])
         if not tables.refuses("payment", known.state == move.known_state, f"payment {move.id}"):
             known.state, known.order_id = move.state, move.order_id
+            known.amount_cents, known.currency = move.amount_cents, move.currency
             tables.payments[(move.provider, move.id)] = known
     for refund in effects.refunds:
         if not tables.refuses("payment", refund.id not in tables.refunds, f"refund {refund.id}"):
