@@ -449,7 +449,8 @@ async def second_server(scene: Scene) -> Hit:
     done = await asyncio.to_thread(run_second, scene.server.data)
     if done.returncode != 1 or "another liveserver" not in done.stderr:
         raise Missed(f"the second server ended with {done.returncode}: {done.stderr[-200:]}")
-    return Hit(at, now(), f"exit 1: {done.stderr.strip()[:80]}")
+    words = done.stderr.strip().partition(" uses the data directory")[0]
+    return Hit(at, now(), f"exit 1: {words}")
 
 
 def run_second(data: Path) -> subprocess.CompletedProcess[str]:
