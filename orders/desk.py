@@ -34,6 +34,8 @@ from orders.rows import (
 )
 from orders.shapes import FlashSale, Order
 
+LOW_PART = 10  # a tenth of the units is little: time to bring more
+
 #: An answer is made when the batch is decided, because a later request may change the same row.
 Answer = bytes | Callable[[], bytes]
 
@@ -332,11 +334,21 @@ class Desk:
 
     # ── the end of the batch ────────────────────────────────────────────────────────────────
 
-    def note_sold_out(self) -> None:
-        """Tell merchants of sales whose last unit went in this batch."""
+    def note_stock(self) -> None:
+        """Tell merchants what ran low or out in this batch: sales, and products on the shelf."""
         for draft in self.sales.values():
-            if draft.base.left > 0 and draft.row.is_open and draft.row.left == 0:
-                self.note_sale("stock.sold_out", draft.row)
+            base, row = draft.base, draft.row
+            event = _ran(base.left, row.left, row.units)
+            if event is not None and row.is_open and not draft.is_new:
+                self.note_sale(event, row)
+        for delta in self.stock.values():
+            product = self.facts.products.get(delta.product_id)
+            if product is None:  # units only came back
+                continue
+            before = product.free - delta.total + delta.committed
+            event = _ran(before, product.free, product.total)
+            if event is not None:
+                self.note(event, product.merchant, {"product": product.shape()}, None)
 
     def effects(self) -> Effects:
         """Everything but the orders themselves, one list a statement."""
@@ -398,6 +410,16 @@ class Desk:
         """The sales that this batch changed, for the rooms."""
         fence = self.memory.fence
         return [draft.row.shape(fence) for draft in self.sales.values() if draft.changed]
+
+
+def _ran(before: int, left: int, whole: int) -> str | None:
+    """The event of what was left, if it just reached nothing, or a tenth of the whole."""
+    if left >= before:
+        return None
+    if left <= 0:
+        return "stock.sold_out"
+    is_low, was_low = left * LOW_PART <= whole, before * LOW_PART <= whole
+    return "stock.low" if is_low and not was_low else None
 
 
 def _summed(deltas: list[GrantDelta]) -> list[GrantDelta]:

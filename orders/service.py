@@ -450,7 +450,7 @@ class Writer:
 
 
 async def _write(transaction: Transaction, desk: Desk) -> None:
-    desk.note_sold_out()
+    desk.note_stock()
     await transaction.write(desk.effects())
     await transaction.commit()
 
