@@ -53,20 +53,29 @@ class Deliveries:
         purge_at = now + shop.keep_days * DAY_MS
         await self._store.put(order.id, order.merchant, sealed, now, purge_at)
 
-    async def shown(self, order: str, to_its_shop: bool) -> dict[str, Any] | None:
-        """The address for the order's shop; for the buyer only that there is one."""
-        found = await self._store.get(order)
+    async def shown(self, order: Order, to_its_shop: bool) -> dict[str, Any] | None:
+        """
+        The address for the order's shop; for the buyer only when it was given: `given_at` is null
+        while the shop still asks for it.
+        """
+        found = await self._store.get(order.id)
         if found is None:
-            return None
+            return None if to_its_shop else await self._asked(order)
         sealed, given_at = found
         given = {"given_at": rfc3339(given_at)}
         if not to_its_shop:
             return given
         try:
-            return given | self._sealer.open(order, sealed)
+            return given | self._sealer.open(order.id, sealed)
         except Unreadable as error:
-            log.warning("address of %s: %s", order, error)
+            log.warning("address of %s: %s", order.id, error)
             return given
+
+    async def _asked(self, order: Order) -> dict[str, Any] | None:
+        if order.state not in OPEN_STATES:
+            return None
+        shop = await self._reads.shop(order.merchant)
+        return {"given_at": None} if shop.checkout == "collect" else None
 
     async def purge(self) -> None:
         """Delete every address whose time is over. Raises `Unavailable`."""

@@ -26,7 +26,6 @@ PAGES = {
     "/console/demo": "streamer",
     "/merchant": "merchant",
     "/merchant#orders": "merchant",
-    "/merchant#coupons": "merchant",
     "/merchant#webhooks": "merchant",
 }
 HAN = re.compile(r"[\u4e00-\u9fff]")

@@ -133,6 +133,8 @@ async def test_a_coupon_is_made_used_and_stopped(visit: Visit) -> None:
     await row.get_by_test_id("coupon-stop").click()
     await desk.get_by_test_id("ask-yes").click()
     await expect(row).to_have_attribute("data-state", "over")
+    await expect(desk.get_by_test_id("toast")).to_have_count(0)
+    assert await axe(desk) == []
     await buyers[1].get_by_test_id("buy-confirm").click()
     await expect(buyers[1].get_by_test_id("buy-problem")).to_contain_text("over")
 
@@ -158,3 +160,31 @@ async def test_a_large_picture_is_made_smaller_and_shown(visit: Visit) -> None:
     await page.get_by_test_id("product-save").click()
     shown = page.get_by_test_id("product-row").last.locator("img")
     await expect(shown).to_have_attribute("src", re.compile(r"^/images/.*\.jpg$"))
+
+
+async def test_a_shop_that_asks_gets_the_address_of_a_paid_order(visit: Visit) -> None:
+    """The buyer gives it once it is paid and sees only that it was given; the shop reads it."""
+    desk = await visit("/merchant#shop", user="merchant", language="en", bypass_csp=True)
+    await desk.get_by_test_id("shop-checkout").select_option("collect")
+    await desk.get_by_test_id("shop-days").fill("30")
+    assert await axe(desk) == []
+    await desk.get_by_test_id("shop-save").click()
+    await expect(desk.get_by_test_id("toast")).to_be_visible()
+    buyer = await visit("/rooms/demo", language="en", bypass_csp=True)
+    number = await bought(buyer)
+    await buyer.get_by_test_id("order-pay").click()
+    await buyer.get_by_test_id("delivery-recipient").fill("Li Na")
+    await buyer.get_by_test_id("delivery-phone").fill("+86 138 0000 0000")
+    await buyer.get_by_test_id("delivery-address").fill("1 Tea Street\nHangzhou")
+    assert await axe(buyer) == []
+    await buyer.get_by_test_id("delivery-save").click()
+    await expect(buyer.get_by_test_id("delivery-given")).to_be_visible()
+    await desk.get_by_test_id("tab-orders").click()
+    await desk.locator(f'[data-order="{number}"]').get_by_test_id("merchant-order-open").click()
+    await expect(desk.get_by_test_id("desk-address")).to_contain_text("1 Tea Street")
+    await desk.get_by_test_id("order-sheet-close").click()
+    await desk.get_by_test_id("tab-shop").click()
+    await desk.get_by_test_id("shop-checkout").select_option("none")
+    async with desk.expect_response("**/v1/shop") as saved:
+        await desk.get_by_test_id("shop-save").click()
+    assert (await saved.value).ok

@@ -89,6 +89,7 @@ async def test_an_address_is_read_by_the_orders_shop_alone(shop: Shop, unique: s
     await shop.json("PATCH", "/v1/shop", merchant, json={"checkout": "collect", "keep_days": 3})
     for bad in ({}, {**ADDRESS, "phone": "call me"}, {**ADDRESS, "address": ""}):
         await shop.json("POST", f"{path}/delivery", buyer, json=bad, status=422)
+    assert (await shop.json("GET", path, buyer))["delivery"] == {"given_at": None}  # asked for
     given = await shop.json("POST", f"{path}/delivery", buyer, json=ADDRESS)
     assert set(given["delivery"]) == {"given_at"}
     shown = (await shop.json("GET", path, merchant))["delivery"]

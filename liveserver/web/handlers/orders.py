@@ -68,7 +68,7 @@ async def list_orders(call: Call) -> OrderList:
 async def read(call: Call) -> Order:
     """The buyer's address, where the shop asked for one, is shown to the order's shop alone."""
     order: Order = call.subject.thing
-    order.delivery = await call.services.deliveries.shown(order.id, _is_its_shop(call, order))
+    order.delivery = await call.services.deliveries.shown(order, _is_its_shop(call, order))
     return order
 
 
@@ -81,7 +81,7 @@ async def deliver(call: Call) -> Order:
     order: Order = call.subject.thing
     body: DeliveryAddress = call.body
     await call.services.deliveries.give(order, msgspec.structs.asdict(body))
-    order.delivery = await call.services.deliveries.shown(order.id, _is_its_shop(call, order))
+    order.delivery = await call.services.deliveries.shown(order, _is_its_shop(call, order))
     return order
 
 

@@ -16,6 +16,7 @@ import { dateTime, money } from "../format.js";
 import { fill, h, icon, isSafeUrl } from "../h.js";
 import { t } from "../i18n.js";
 import { cancel, isPayable, pay } from "../orders-api.js";
+import { DeliveryPlace } from "./delivery-form.js";
 import { countDown } from "./count-down.js";
 import { busy, chip } from "./product-bits.js";
 import { ask } from "./sheet.js";
@@ -83,6 +84,7 @@ export class OrderCard extends HTMLElement {
     this.order = null;
     this.drawn = "";
     this.problem = h("p", { class: "problem", role: "alert", hidden: true, testid: "order-problem" });
+    this.delivery = new DeliveryPlace();
   }
 
   /**
@@ -106,12 +108,14 @@ export class OrderCard extends HTMLElement {
       h("ul", { class: "order-lines" }, orderLines(order)),
       sums(order),
       more ? h("p", { class: "soft small", testid: "order-hint" }, more) : null,
+      this.delivery.element,
       shipment(order),
       this.deadline(order),
       this.problem,
       this.actions(order),
       h("p", { class: "soft small order-id" }, t("order.number"), " ", h("code", { testid: "order-id" }, order.id)),
     );
+    this.delivery.follow(order);
     this.dispatchEvent(new CustomEvent("shown", { detail: order }));
   }
 

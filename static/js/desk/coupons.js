@@ -9,12 +9,13 @@
 
 import { get, patch, path, post } from "../api.js";
 import { clock } from "../clock.js";
+import { makeForm } from "../components/form.js";
 import { busy, chip, empty, field } from "../components/product-bits.js";
 import { ask, makeSheet, toast } from "../components/sheet.js";
 import { cents, count, dateTime, money } from "../format.js";
 import { fill, h, icon, keyed } from "../h.js";
 import { t } from "../i18n.js";
-import { complain, makeForm } from "./bits.js";
+import { complain } from "./bits.js";
 
 /** @typedef {import("../types.js").Coupon} Coupon */
 

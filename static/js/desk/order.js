@@ -2,13 +2,14 @@
 /**
  * One order on the merchant's desk: what it is, what can be done with it, and every step so far.
  *
- * testids: desk-order (data-order, data-state), desk-buyer, ship-form, ship-carrier, ship-tracking,
+ * testids: desk-order (data-order, data-state), desk-buyer, desk-address, ship-form, ship-carrier, ship-tracking,
  * ship-save, order-complete, refund-open, refund-form, refund-amount, refund-restock, refund-reason,
  * refund-save, refund-problem, mark-open, mark-form, mark-reference, mark-save, order-history,
  * history-row (data-state)
  */
 
 import { Problem, explain, get, path, post } from "../api.js";
+import { makeForm } from "../components/form.js";
 import { orderLines, orderState, shipment, sums } from "../components/order-card.js";
 import { busy, chip, field } from "../components/product-bits.js";
 import { ask, makeSheet, toast } from "../components/sheet.js";
@@ -16,7 +17,7 @@ import { cents, dateTime, money, plainPrice } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { newKey } from "../pending.js";
-import { complain, makeForm } from "./bits.js";
+import { complain } from "./bits.js";
 
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {{sequence: number, from_state: string|null, state: string, actor: string, at: string}} Edge */
@@ -34,6 +35,7 @@ export class OrderDesk {
     this.onChange = onChange;
     this.sheet = makeSheet({ title: t("merchant.order_title"), testid: "order-sheet", wide: true, onClose });
     this.view = h("div", { class: "stack", testid: "desk-order" });
+    this.address = h("dl", { class: "facts", hidden: true, testid: "desk-address" });
     this.history = h("ol", { class: "history", testid: "order-history" });
     fill(this.sheet.body, this.view);
     this.draw();
@@ -56,12 +58,13 @@ export class OrderDesk {
       h("ul", { class: "order-lines" }, orderLines(order)),
       h("div", { class: "stack tight" }, sums(order)),
       this.about(),
+      this.address,
       shipment(order),
       this.actions(),
       h("h3", null, t("merchant.history")),
       this.history,
     );
-    void this.loadHistory();
+    void this.loadMore();
   }
 
   about() {
@@ -74,6 +77,18 @@ export class OrderDesk {
       [t("merchant.replaces"), order.replaces ? h("code", { class: "break" }, order.replaces) : null],
     ].filter(([, value]) => value);
     return h("dl", { class: "facts" }, rows.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+  }
+
+  /** @param {Record<string, string>} given */
+  showAddress(given) {
+    const rows = /** @type {[string, string][]} */ ([
+      [t("delivery.recipient"), given.recipient],
+      [t("delivery.phone"), given.phone],
+      [t("delivery.address"), given.address],
+      [t("delivery.note"), given.note],
+    ]).filter(([, text]) => text);
+    this.address.hidden = !rows.length;
+    fill(this.address, rows.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, h("bdi", null, text)))));
   }
 
   actions() {
@@ -144,10 +159,12 @@ export class OrderDesk {
     return makeForm("refund-form", fields, save, send);
   }
 
-  async loadHistory() {
+  /** What the list of orders does not carry: its steps, and where to send it. */
+  async loadMore() {
     try {
-      const edges = /** @type {Edge[]} */ ((await get(path`/v1/orders/${this.order.id}/history`)).items);
-      fill(this.history, edges.map((edge) => historyRow(edge)));
+      const [steps, whole] = await Promise.all([get(path`/v1/orders/${this.order.id}/history`), get(path`/v1/orders/${this.order.id}`)]);
+      fill(this.history, /** @type {Edge[]} */ (steps.items).map((edge) => historyRow(edge)));
+      this.showAddress(whole.delivery || {});
     } catch (error) {
       fill(this.history, h("li", { class: "problem-text" }, explain(error)));
     }

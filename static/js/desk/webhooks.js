@@ -8,12 +8,13 @@
  */
 
 import { get, patch, path, post, remove } from "../api.js";
+import { makeForm } from "../components/form.js";
 import { busy, chip, field } from "../components/product-bits.js";
 import { ask, toast } from "../components/sheet.js";
 import { dateTime } from "../format.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
-import { complain, deskTable, makeForm } from "./bits.js";
+import { complain, deskTable } from "./bits.js";
 
 /** @typedef {{id: string, url: string, events: string[], state: string, disabled_reason: string|null, failing_since: string|null}} Endpoint */
 /** @typedef {{id: string, endpoint: string, type: string, state: string, attempts: number, created_at: string, last_status: number|null, last_error: string|null, next_attempt_at: string|null}} Delivery */

@@ -2,7 +2,7 @@
 /**
  * The merchant's desk: products, what rooms may sell, orders as they come, coupons, webhooks.
  *
- * testids: tab-products, tab-orders, tab-coupons, tab-webhooks; see the modules in desk/ for theirs
+ * testids: tab-products, tab-orders, tab-coupons, tab-webhooks, tab-shop; see the modules in desk/ for theirs
  */
 
 import { explain } from "../api.js";
@@ -10,6 +10,7 @@ import { empty, failure } from "../components/product-bits.js";
 import { Coupons } from "../desk/coupons.js";
 import { Orders } from "../desk/orders.js";
 import { Products } from "../desk/products.js";
+import { ShopDesk } from "../desk/shop.js";
 import { WebhookDesk } from "../desk/webhooks.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
@@ -35,9 +36,9 @@ async function show() {
     frame({ title: t("merchant.title") }, empty(who && !who.guest ? t("merchant.not_yours") : t("merchant.sign_in"), t("merchant.who_may"), way));
     return;
   }
-  const views = { products: new Products(), orders: new Orders(), coupons: new Coupons(), webhooks: new WebhookDesk() };
+  const views = { products: new Products(), orders: new Orders(), coupons: new Coupons(), webhooks: new WebhookDesk(), shop: new ShopDesk() };
   const holder = h("div", { class: "desk-view" });
-  const names = { products: t("merchant.products"), orders: t("merchant.orders"), coupons: t("merchant.coupons"), webhooks: t("merchant.webhooks") };
+  const names = { products: t("merchant.products"), orders: t("merchant.orders"), coupons: t("merchant.coupons"), webhooks: t("merchant.webhooks"), shop: t("merchant.shop") };
   const tabs = h(
     "nav",
     { class: "tabs", "aria-label": t("merchant.parts") },
