@@ -251,7 +251,20 @@ class RedisBus:
         return await self._guarded(run)
 
     async def _guarded(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Run a call with its time limit; give the server its library again if it lost it."""
+        """
+        Run a call with its time limit; give the server its library again if it lost it.
+
+        The client library can swallow a cancellation that meets the end of its call. A loop that
+        was told to end would then go on for ever, so it is raised here.
+        """
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        result = await self._timed(call)
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+        return result
+
+    async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(CALL_SECONDS), self._calls:
                 try:

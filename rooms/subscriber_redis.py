@@ -77,7 +77,8 @@ class Subscriber:
             self._unconfirmed.add(name)
             await self._send("SUBSCRIBE", name)
         try:
-            await asyncio.wait_for(confirmed, ACK_SECONDS)
+            async with asyncio.timeout(ACK_SECONDS):  # wait_for of 3.11 can swallow a cancellation
+                await confirmed
         except TimeoutError:
             raise Unavailable("The message bus does not answer") from None
         finally:
