@@ -23,10 +23,14 @@ class Where(Enum):
 
 
 class Rule(NamedTuple):
-    """One row: `anyone` includes people without a token; else the roles and their limits."""
+    """
+    One row: `anyone` includes people without a token; else the roles and their limits. `key`: no
+    person at all but whoever holds the API key.
+    """
 
     roles: dict[Role, tuple[Where, ...]]
     anyone: bool = False
+    key: bool = False
 
 
 ALL, ROOMS, SHOP, OWN = Where.EVERYWHERE, Where.OWN_ROOMS, Where.OWN_SHOP, Where.OWN_ORDERS
@@ -42,6 +46,7 @@ SIGNED_IN = Rule(
     }
 )
 NOBODY = Rule(roles={})  # the server alone
+KEY = Rule(roles={}, key=True)  # the server API
 ADMIN = Rule(roles={"admin": (ALL,)})
 HOST = Rule(roles={"streamer": (ROOMS,), "admin": (ALL,)})
 ROOM_STAFF = Rule(roles={"streamer": (ROOMS,), "moderator": (ROOMS,), "admin": (ALL,)})
@@ -128,6 +133,17 @@ ACTIONS: dict[str, Rule] = {
     # what anybody may look at
     "meta.read": ANYONE,
     "page.read": ANYONE,
+    # the server API
+    "api.publish": KEY,
+    "api.broadcast": KEY,
+    "api.presence": KEY,
+    "api.presence_stats": KEY,
+    "api.history": KEY,
+    "api.history_remove": KEY,
+    "api.channels": KEY,
+    "api.info": KEY,
+    "api.disconnect": KEY,
+    "api.unsubscribe": KEY,
     # RPC methods of the viewer socket
     "rpc.reserve": SIGNED_IN,
     "rpc.order.create": SIGNED_IN,

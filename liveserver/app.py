@@ -9,6 +9,7 @@ and the door to the writer is a function call; else it leads through Redis.
 import asyncio
 import importlib.metadata
 import logging
+import os
 import secrets
 import socket
 import ssl
@@ -24,16 +25,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver import demo, tls
+from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.options import GatewayOptions
+from liveserver.gateway.remote import Remote
 from liveserver.issuer import Issuer
 from liveserver.issuer_source import source_of
 from liveserver.listener import Listener
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
 from liveserver.rpc import Rpc
+from liveserver.server_api import ServerApi
 from liveserver.sealing import Sealer
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
@@ -262,7 +266,10 @@ async def _serving_gateway(
         _gateway_options(settings),
         now=now_ms,
     )
-    tasks["gateway"] = gateway.run
+    remote = Remote(gateway, settings.node, name=_worker_name(), clock=time.monotonic)
+    control = Control(parts.bus, settings.node, remote.status, remote.work, clock=time.monotonic)
+    services.api = ServerApi(gateway, control)
+    tasks |= {"gateway": gateway.run, "workers": control.run}
     runner = make_runner(build(services), shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
     assert runner.server is not None
@@ -299,6 +306,7 @@ def _services(
         data_dir=config.data_dir,
         version=importlib.metadata.version("liveserver"),
         public_url=config.public_url,
+        api_key=config.api_key,
         demo=settings.demo,
         image_origins=config.image_origins,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
@@ -336,6 +344,10 @@ def _gateway_options(settings: WorkerSettings) -> GatewayOptions:
         public_url=config.public_url,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
     )
+
+
+def _worker_name() -> str:
+    return f"{socket.gethostname()}_{os.getpid()}"
 
 
 def _tls(settings: WorkerSettings) -> ssl.SSLContext | None:

@@ -11,6 +11,7 @@ from orders.requests import Door
 if TYPE_CHECKING:
     from liveserver.delivery import Deliveries
     from liveserver.people import People
+    from liveserver.server_api import ServerApi
     from liveserver.tokens import Tokens
     from orders.feed import Feed
     from orders.reads_sql import Reads
@@ -26,6 +27,7 @@ class WebOptions:
     data_dir: Path  # pictures are kept in data_dir/images
     version: str = "0.1.0"
     public_url: str = ""  # "" = the address the request came to; wins over the shop's own setting
+    api_key: str = field(default="", repr=False)  # of /api/*; "" = nobody may
     demo: bool = False
     image_origins: tuple[str, ...] = ()  # may be named in img-src besides our own
     trusted_proxies: tuple[Network, ...] = ()  # networks whose forwarding headers are believed
@@ -51,5 +53,7 @@ class Services:
     now: Callable[[], int]  # wall clock, milliseconds
     new_id: Callable[[str], str]
     ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    #: the server API; None in a process without viewers
+    api: "ServerApi | None" = None
     #: buyers whose reservation is being worked on in this process: one at a time each
     reserving: set[str] = field(default_factory=set)

@@ -33,6 +33,7 @@ class Unsubscribe(NamedTuple):
     reason: str
 
 
+SERVER_UNSUBSCRIBE = Unsubscribe(2000, "server unsubscribe")
 LOST_STATE = Unsubscribe(2500, "insufficient state")
 SUBSCRIPTION_EXPIRED = Unsubscribe(2501, "subscription expired")
 

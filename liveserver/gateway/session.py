@@ -252,7 +252,7 @@ class Session:
                 return
         for subscription in list(self.subscriptions.values()):
             if self._over(subscription.expires_at, options.expired_grace_seconds):
-                self._end_subscription(subscription, codes.SUBSCRIPTION_EXPIRED)
+                self.end_subscription(subscription, codes.SUBSCRIPTION_EXPIRED)
 
     def _over(self, expires_at: float | None, grace: float) -> bool:
         return expires_at is not None and self.gateway.now() / 1000 > expires_at + grace
@@ -267,9 +267,10 @@ class Session:
         if subscription.server_side:
             self.connection.close(codes.INSUFFICIENT_STATE)
         else:
-            self._end_subscription(subscription, codes.LOST_STATE)
+            self.end_subscription(subscription, codes.LOST_STATE)
 
-    def _end_subscription(self, subscription: Subscription, why: codes.Unsubscribe) -> None:
+    def end_subscription(self, subscription: Subscription, why: codes.Unsubscribe) -> None:
+        """Out of the channel by the server's will, which the client is told."""
         self.drop(subscription)
         self.push(protocol.push_unsubscribe(subscription.channel, why.code, why.reason))
         self.flush()

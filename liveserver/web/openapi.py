@@ -22,6 +22,7 @@ TAGS = {
     "sales": "Flash sales and reservations",
     "orders": "Orders",
     "webhooks": "Endpoints, deliveries and events",
+    "server": "The server API: your own programs, by key",
     "operation": "Health and documents",
 }
 
@@ -60,6 +61,7 @@ def openapi(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "liveserver_session"},
             },
@@ -90,7 +92,9 @@ def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     rule = ACTIONS[route.action]
     signed_in: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
     operation["security"] = [*signed_in, {}] if rule.anyone else signed_in
-    if not rule.anyone:
+    if rule.key:
+        operation["security"] = [{"apiKey": []}]
+    elif not rule.anyone:
         operation["x-roles"] = {
             role: [where.value for where in limits] for role, limits in rule.roles.items()
         }

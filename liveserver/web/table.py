@@ -1,6 +1,7 @@
 """All routes, in one list: the doors, the rights, the documents and the tests are made from it."""
 
 from liveserver.web.handlers import (
+    api,
     coupons,
     hooks,
     meta,
@@ -25,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *coupons.ROUTES,
     *hooks.ROUTES,
     *webhooks.ROUTES,
+    *api.ROUTES,
     *meta.ROUTES,
     *pages.ROUTES,
 )

@@ -13,13 +13,19 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
+from liveserver.gateway.gateway import Gateway
+from liveserver.gateway.options import GatewayOptions
+from liveserver.gateway.remote import Remote
 from liveserver.identity import Identity
 from liveserver.migrate import upgrade
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
+from liveserver.rpc import Rpc
 from liveserver.sealing import Sealer
+from liveserver.server_api import ServerApi
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.tokens import Tokens
@@ -35,12 +41,19 @@ from orders.webhooks_http import HttpSender
 from orders.webhooks_service import Webhooks
 from orders.webhooks_sql import SqlCursor, SqlWebhooks
 from rooms.bus_redis import RedisBus
+from rooms.channels import Namespaces
+from rooms.hub_service import HubService
 from rooms.rooms_sql import SqlRooms
 from rooms.service import RoomService
 from tests.web.background import running
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SECRET = "a secret that only these tests know, 32 bytes"
+API_KEY = "the key of the operator's own programs"
+NAMESPACES = {
+    "news": {"history_size": 10, "history_ttl_seconds": 300, "presence": True},
+    "plain": {},
+}
 numbers = itertools.count(1)
 
 
@@ -184,11 +197,11 @@ async def _services(
         random_bytes=secrets.token_bytes, policy=policy,
     )  # fmt: skip
     await stack.enter_async_context(running(writer.run(), showcase.run(), people.run()))
-    return Services(
+    services = Services(
         options=WebOptions(
             static_dir=options.pop("static_dir", STATIC),
             data_dir=folder,
-            **{"demo": demo, **options},
+            **{"demo": demo, "api_key": API_KEY, **options},
         ),
         rooms=rooms,
         door=writer,
@@ -201,3 +214,12 @@ async def _services(
         now=wall_ms,
         new_id=new_id,
     )
+    gateway = Gateway(
+        HubService(bus), rooms, Rpc(services), services.tokens,
+        GatewayOptions(namespaces=Namespaces(NAMESPACES)), now=wall_ms,
+    )  # fmt: skip
+    remote = Remote(gateway, node, name="test", clock=time.monotonic)
+    control = Control(bus, node, remote.status, remote.work, clock=time.monotonic)
+    await stack.enter_async_context(running(control.run()))
+    services.api = ServerApi(gateway, control)
+    return services

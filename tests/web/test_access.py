@@ -17,7 +17,7 @@ from liveserver.problems import REFUSALS, Refused
 from liveserver.rpc import Rpc
 from liveserver.web.app import build
 from liveserver.web.table import ROUTES
-from tests.web.shop import Shop
+from tests.web.shop import API_KEY, Shop
 
 HERE, THERE = "shop-a", "shop-b"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -34,10 +34,12 @@ CALLERS: dict[str, dict[str, Any]] = {
     "merchant elsewhere": {"role": "merchant", "merchant": THERE},
     "merchant of nothing": {"role": "merchant"},
     "admin": {"role": "admin"},
+    "program": {"key": API_KEY},  # of the operator, by key and without a token
 }
 
 ANYONE = set(CALLERS)
-SIGNED_IN = ANYONE - {"nobody"}
+PROGRAM = {"program"}
+SIGNED_IN = ANYONE - {"nobody", "program"}
 ADMIN = {"admin"}
 HOST = {"streamer", "admin"}
 STAFF = {"streamer", "moderator", "admin"}
@@ -109,6 +111,16 @@ WHO: dict[str, set[str]] = {
     "GET /v1/webhook-deliveries": A_MERCHANT,
     "POST /v1/webhook-deliveries/{delivery}/redeliver": ITS_MERCHANT,
     "GET /v1/events": A_MERCHANT,
+    "POST /api/publish": PROGRAM,
+    "POST /api/broadcast": PROGRAM,
+    "POST /api/presence": PROGRAM,
+    "POST /api/presence_stats": PROGRAM,
+    "POST /api/history": PROGRAM,
+    "POST /api/history_remove": PROGRAM,
+    "POST /api/channels": PROGRAM,
+    "POST /api/info": PROGRAM,
+    "POST /api/disconnect": PROGRAM,
+    "POST /api/unsubscribe": PROGRAM,
     "GET /livez": ANYONE,
     "GET /readyz": ANYONE,
     "GET /openapi.json": ANYONE,
@@ -159,6 +171,16 @@ BODIES: dict[str, Any] = {
         "code": "{new}", "kind": "percent", "value": 10, "currency": "EUR", "budget_cents": 1000,
     },
     "PATCH /v1/coupons/{coupon}": {"budget_cents": 2000},
+    "POST /api/publish": {"channel": "news:{new}", "data": {}},
+    "POST /api/broadcast": {"channels": ["news:{new}"], "data": 1},
+    "POST /api/presence": {"channel": "news:{new}"},
+    "POST /api/presence_stats": {"channel": "room:{room}"},
+    "POST /api/history": {"channel": "chat:{room}"},
+    "POST /api/history_remove": {"channel": "news:{new}"},
+    "POST /api/channels": {},
+    "POST /api/info": {},
+    "POST /api/disconnect": {"user": "{new}"},
+    "POST /api/unsubscribe": {"user": "{new}", "channel": "room:{room}"},
     "POST /v1/webhook-endpoints": {"url": "https://example.com/hook"},
     "PATCH /v1/webhook-endpoints/{endpoint}": {"events": ["order.paid"]},
     "POST /v1/webhook-endpoints/{endpoint}/replay": {"since": "{now}"},
@@ -186,7 +208,7 @@ class Scene:
 
     def token(self, caller: str) -> str | None:
         claims = CALLERS[caller]
-        if not claims:
+        if "role" not in claims:
             return None
         claims = dict(claims)
         rooms = tuple(self.fill(room) for room in claims.pop("rooms", ()))
@@ -282,6 +304,8 @@ async def test_every_caller_on_every_route(shop: Shop, room: str) -> None:
 async def _status(scene: Scene, line: str, caller: str, key: str) -> tuple[int, str]:
     method, _, path = line.partition(" ")
     options: dict[str, Any] = {"headers": {"Idempotency-Key": key}}
+    if "key" in CALLERS[caller]:
+        options["headers"]["X-API-Key"] = CALLERS[caller]["key"]
     if line in BODIES:
         options["json"] = scene.fill(BODIES[line])
     if path.endswith("/image"):
@@ -298,7 +322,7 @@ def _as_agreed(line: str, caller: str, status: int, text: str) -> bool:
         return status == 401 and "signature" in text  # the signature alone decides
     if caller in WHO[line]:
         return status < 500 and status not in (401, 403, 404)
-    if caller == "nobody":
+    if caller in ("nobody", "program") or WHO[line] == PROGRAM:
         return status == 401
     return status in (403, 404)  # 404: a thing of another shop is not even confirmed
 
@@ -337,7 +361,7 @@ async def test_every_caller_on_every_rpc_method(shop: Shop, room: str) -> None:
             problem = await _problem(rpc, identity, method, data.encode())
             if caller in allowed:
                 assert problem not in ("unauthorized", "forbidden", "not-found"), (method, caller)
-            elif caller == "nobody":
+            elif caller in ("nobody", "program"):
                 assert problem == "unauthorized", (method, caller)
             else:
                 assert problem == "forbidden", (method, caller)
@@ -372,7 +396,7 @@ def test_every_caller_on_every_channel(action: str) -> None:
     """The rights of channels, with a foreign room and a foreign person."""
     for caller, claims in CALLERS.items():
         identity = None
-        if claims:
+        if "role" in claims:
             rooms = tuple("here" if room == "{room}" else room for room in claims.get("rooms", ()))
             identity = Identity(
                 user=claims.get("user", caller),

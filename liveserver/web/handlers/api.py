@@ -1,0 +1,183 @@
+"""The server API under `/api/`: an operator's programs, by key."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TypeVar
+
+import msgspec
+
+from liveserver.gateway import codes, remote
+from liveserver.problems import REFUSALS, Refused
+from liveserver.server_api import ServerApi
+from liveserver.web.requests import api as shapes
+from liveserver.web.route import Call, Route
+from rooms.bus import Position
+
+AT_ONCE = 50  # publications of one broadcast on their way together
+
+A = TypeVar("A", bound=shapes.Answer)
+Handler = Callable[[Call], Awaitable[A]]
+
+
+def _command(answer: type[A]) -> Callable[[Handler[A]], Handler[A]]:
+    """What a command refuses is its answer, with status 200, as clients of this API expect."""
+
+    def decorate(handler: Handler[A]) -> Handler[A]:
+        @wraps(handler)
+        async def run(call: Call) -> A:
+            try:
+                return await handler(call)
+            except (codes.Fail, *REFUSALS) as problem:
+                return answer(error=_error(problem))
+
+        return run
+
+    return decorate
+
+
+def _error(problem: Exception) -> shapes.ApiError:
+    if isinstance(problem, codes.Fail):
+        return shapes.ApiError(problem.error.code, problem.error.message)
+    assert isinstance(problem, REFUSALS)
+    error = codes.channel_error_of(problem)
+    return shapes.ApiError(error.code, error.message)
+
+
+def _api(call: Call) -> ServerApi:
+    if call.services.api is None:
+        raise Refused("unavailable", "This process holds no connections.")
+    return call.services.api
+
+
+@_command(shapes.Published)
+async def publish(call: Call) -> shapes.Published:
+    """Publish JSON into a channel. The server's own events of rooms cannot be published."""
+    body: shapes.Publish = call.body
+    place = await _api(call).publish(body.channel, bytes(body.data), skip_history=body.skip_history)
+    return shapes.Published(result=place)
+
+
+@_command(shapes.Broadcasted)
+async def broadcast(call: Call) -> shapes.Broadcasted:
+    """The same into many channels; each has its own answer."""
+    body: shapes.Broadcast = call.body
+    api, data, slots = _api(call), bytes(body.data), asyncio.Semaphore(AT_ONCE)
+
+    async def one(channel: str) -> shapes.Published:
+        async with slots:
+            try:
+                place = await api.publish(channel, data, skip_history=body.skip_history)
+            except (codes.Fail, *REFUSALS) as problem:
+                return shapes.Published(error=_error(problem))
+            return shapes.Published(result=place)
+
+    responses = await asyncio.gather(*map(one, body.channels))
+    return shapes.Broadcasted(result=shapes.Responses(responses))
+
+
+@_command(shapes.PresenceAnswer)
+async def presence(call: Call) -> shapes.PresenceAnswer:
+    """Who is in a channel whose namespace keeps presence."""
+    found = await _api(call).presence(call.body.channel)
+    return shapes.PresenceAnswer(result=shapes.PresenceResult(found))
+
+
+@_command(shapes.StatsAnswer)
+async def presence_stats(call: Call) -> shapes.StatsAnswer:
+    """How many clients and users are in a channel."""
+    stats = await _api(call).presence_stats(call.body.channel)
+    return shapes.StatsAnswer(result=shapes.StatsResult(stats.num_clients, stats.num_users))
+
+
+@_command(shapes.HistoryAnswer)
+async def history(call: Call) -> shapes.HistoryAnswer:
+    """Kept publications of a channel, and its position."""
+    body: shapes.History = call.body
+    since = Position(body.since.epoch, body.since.offset) if body.since else None
+    read = await _api(call).history(
+        body.channel, since=since, limit=body.limit, reverse=body.reverse
+    )
+    return shapes.HistoryAnswer(
+        result=shapes.HistoryResult(read.publications, read.epoch, read.offset)
+    )
+
+
+@_command(shapes.Done)
+async def history_remove(call: Call) -> shapes.Done:
+    """Forget the kept publications of a channel."""
+    await _api(call).history_remove(call.body.channel)
+    return shapes.Done(result=shapes.Nothing())
+
+
+@_command(shapes.ChannelsAnswer)
+async def channels(call: Call) -> shapes.ChannelsAnswer:
+    """Channels that somebody watches, on all workers."""
+    found = await _api(call).channels(call.body.pattern)
+    named = {name: shapes.ChannelInfo(count) for name, count in found.items()}
+    return shapes.ChannelsAnswer(result=shapes.ChannelsResult(named))
+
+
+@_command(shapes.InfoAnswer)
+async def info(call: Call) -> shapes.InfoAnswer:
+    """The workers that hold connections."""
+    return shapes.InfoAnswer(result=shapes.InfoResult(_api(call).info()))
+
+
+@_command(shapes.Done)
+async def disconnect(call: Call) -> shapes.Done:
+    """Close a user's connections, on all workers."""
+    body: shapes.Disconnect = call.body
+    how = body.disconnect or shapes.How()
+    if len(how.reason.encode()) > shapes.REASON_BYTES_MAX:
+        raise codes.Fail(codes.BAD_COMMAND)
+    order = remote.Disconnect(
+        user=body.user,
+        client=body.client,
+        whitelist=body.whitelist,
+        code=how.code,
+        reason=how.reason,
+    )
+    await _api(call).disconnect(order)
+    return shapes.Done(result=shapes.Nothing())
+
+
+@_command(shapes.Done)
+async def unsubscribe(call: Call) -> shapes.Done:
+    """End a user's subscription of a channel, or all of them, on all workers."""
+    body: shapes.Unsubscribe = call.body
+    order = remote.Unsubscribe(user=body.user, client=body.client, channel=body.channel)
+    await _api(call).unsubscribe(order)
+    return shapes.Done(result=shapes.Nothing())
+
+
+def _row(
+    handler: Handler[A], request: type[msgspec.Struct], answer: type[A], summary: str
+) -> Route:
+    name = handler.__name__
+    return Route(
+        method="POST",
+        path=f"/api/{name}",
+        action=f"api.{name}",
+        handler=handler,
+        summary=summary,
+        tag="server",
+        request=request,
+        body_optional=request in (shapes.Info, shapes.Channels),
+        answer=answer,
+        limit="none",  # wrong keys are limited, right ones are the operator's own programs
+    )
+
+
+ROUTES = [
+    _row(publish, shapes.Publish, shapes.Published, "Publish into a channel"),
+    _row(broadcast, shapes.Broadcast, shapes.Broadcasted, "Publish into many channels"),
+    _row(presence, shapes.OneChannel, shapes.PresenceAnswer, "Who is in a channel"),
+    _row(presence_stats, shapes.OneChannel, shapes.StatsAnswer, "How many are in a channel"),
+    _row(history, shapes.History, shapes.HistoryAnswer, "Kept publications"),
+    _row(history_remove, shapes.OneChannel, shapes.Done, "Forget kept publications"),
+    _row(channels, shapes.Channels, shapes.ChannelsAnswer, "Watched channels"),
+    _row(info, shapes.Info, shapes.InfoAnswer, "The workers"),
+    _row(disconnect, shapes.Disconnect, shapes.Done, "Close connections of a user"),
+    _row(unsubscribe, shapes.Unsubscribe, shapes.Done, "End subscriptions of a user"),
+]

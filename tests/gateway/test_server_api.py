@@ -1,0 +1,140 @@
+"""The server API over two workers: whoever is asked, everybody is meant."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import msgspec
+import pytest
+
+from liveserver import control as control_module
+from liveserver.control import TOPIC, Control
+from liveserver.gateway.remote import Disconnect, Remote, Unsubscribe
+from liveserver.server_api import ServerApi
+from rooms.bus import Message
+from tests.gateway.conftest import Serve
+from tests.gateway.support import Place, connected, eventually
+
+
+@asynccontextmanager
+async def api_of(place: Place, node: str, echoes: list[float]) -> AsyncIterator[ServerApi]:
+    remote = Remote(place.gateway, node, name=node, clock=time.monotonic)
+    control = Control(
+        place.bus,
+        node,
+        remote.status,
+        remote.work,
+        clock=time.monotonic,
+        on_echo=echoes.append,
+    )
+    running = asyncio.create_task(control.run())
+    try:
+        yield ServerApi(place.gateway, control)
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+Two = tuple[tuple[Place, ServerApi], tuple[Place, ServerApi]]
+
+
+@pytest.fixture
+async def two(serve: Serve, unique: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
+    """Two workers that know each other and nobody else, and their APIs."""
+    monkeypatch.setattr(control_module, "TOPIC", TOPIC + unique)  # other tests share the bus
+    echoes: list[float] = []
+    async with AsyncExitStack() as stack:
+        places = [await stack.enter_async_context(serve(insecure=True)) for _ in range(2)]
+        apis = [
+            await stack.enter_async_context(api_of(place, f"{unique}w{number}", echoes))
+            for number, place in enumerate(places)
+        ]
+
+        async def met() -> bool:
+            return all(len(api.info()) == 2 for api in apis) and len(echoes) >= 2
+
+        await eventually(met)
+        assert min(echoes) >= 0
+        yield (places[0], apis[0]), (places[1], apis[1])
+
+
+async def test_channels_and_info_count_over_all_workers(two: Two, channel: str) -> None:
+    """A channel's viewers are summed; each worker tells of its own connections."""
+    (here, api), (there, _) = two
+    async with connected(here, here.token("a")) as one, connected(there, there.token("b")) as other:
+        for client in (one, other):
+            await client.ok("subscribe", channel=channel)
+        await other.ok("subscribe", channel=f"plain:{channel}")
+        found = await api.channels("")
+        assert (found[channel], found[f"plain:{channel}"], found["#b"]) == (2, 1, 1)
+        assert set(await api.channels(f"plain:{channel[:3]}*")) == {f"plain:{channel}"}
+        mine = api.info()[0]
+        assert (mine.num_clients, mine.num_users, mine.num_subs) == (1, 1, 2)
+
+
+async def test_disconnect_reaches_every_worker(two: Two) -> None:
+    """All connections of the user but the spared ones, with code and reason; nobody else's."""
+    (here, api), (there, _) = two
+    async with (
+        connected(here, here.token("mia")) as near,
+        connected(there, there.token("mia")) as far,
+        connected(there, there.token("mia")) as spared,
+        connected(there, there.token("tom")) as other,
+    ):
+        stays = {spared_client(spared)}
+        await api.disconnect(
+            Disconnect(user="mia", code=4001, reason="bye", whitelist=sorted(stays))
+        )
+        assert await near.until_closed() == (4001, "bye")
+        assert await far.until_closed() == (4001, "bye")
+        for client in (spared, other):
+            await client.ok("rpc", method="whoami")
+
+
+def spared_client(client: object) -> str:
+    replies = client.replies  # type: ignore[attr-defined]
+    found: str = replies[1]["connect"]["client"]
+    return found
+
+
+async def test_unsubscribe_tells_the_client_and_ends_the_subscription(
+    two: Two, channel: str
+) -> None:
+    """A push with 2000, after which nothing of the channel comes; others stay subscribed."""
+    (_, api), (there, _) = two
+    kept = f"kept:{channel}"
+    async with connected(there, there.token("mia")) as client:
+        for name in (channel, kept):
+            await client.ok("subscribe", channel=name)
+        await api.unsubscribe(Unsubscribe(user="mia", channel=channel))
+        [push] = await client.until(lambda: [p for p in client.pushes if "unsubscribe" in p])
+        assert push["channel"] == channel and push["unsubscribe"]["code"] == 2000
+        await api.publish(channel, b'"unheard"')
+        await api.publish(kept, b'"heard"')
+        assert await client.until(lambda: client.pubs(kept)) == ["heard"]
+        assert client.pubs(channel) == []
+        await client.ok("subscribe", channel=channel)  # it may come back
+
+
+async def test_a_silent_worker_is_left_out(
+    two: Two, monkeypatch: pytest.MonkeyPatch, unique: str
+) -> None:
+    """What is known of a worker that died does not hold up the others for long."""
+    (here, api), _ = two
+    monkeypatch.setattr(control_module, "ANSWER_SECONDS", 0.2)
+    line = b'{"node":"dead","status":{"uid":"dead","name":"d","version":"1","num_clients":0,'
+    line += b'"num_users":0,"num_subs":0,"num_channels":0,"uptime":1}}'
+    for data in (line, b"rubbish", b'{"node":"x","op":"no such op","ask":1}'):
+        topic = control_module.TOPIC
+        await here.bus.publish(topic, [Message(channel=topic, data=data, numbered=False)])
+
+    async def heard() -> bool:
+        return len(api.info()) == 3
+
+    await eventually(heard)
+    assert isinstance(await api.channels(""), dict)
+    monkeypatch.setattr(control_module, "SILENT_SECONDS", -1.0)
+    assert len(api.info()) == 1
+    assert msgspec.json.encode(api.info())
