@@ -37,8 +37,8 @@ from liveserver.listener import Listener
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
 from liveserver.rpc import Rpc
-from liveserver.server_api import ServerApi
 from liveserver.sealing import Sealer
+from liveserver.server_api import ServerApi
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.tokens import Tokens
