@@ -72,6 +72,7 @@ log = logging.getLogger(__name__)
 Work = Callable[[], Awaitable[None]]  # runs until cancelled
 
 HTTP_DRAIN_SECONDS = 2.0  # for open HTTP requests at a stop; the whole stop takes 10 s at most
+LEASE_LOOK_SECONDS = 0.05  # the demo waits for its writer at the start
 BEAT_LOOK_SECONDS = 0.5  # half of the time between two renewals
 CHECK_SECONDS = 2.0  # for one check of /readyz
 READS = 4  # connections of a process that read
@@ -222,9 +223,11 @@ async def _pass_on_beats(writer: Writer, beat: Callable[[], None]) -> None:
 
 
 @asynccontextmanager
-async def _demo_shop(settings: WorkerSettings, parts: Parts, door: Door) -> AsyncIterator[None]:
+async def _demo_shop(settings: WorkerSettings, parts: Parts, writer: Writer) -> AsyncIterator[None]:
     await demo.seed_accounts(parts.people, settings.demo_password)
-    await demo.seed_shop(parts.rooms, door, parts.reads)
+    while not writer.is_serving:  # noqa: ASYNC110 - the old lease may have to run out first
+        await asyncio.sleep(LEASE_LOOK_SECONDS)
+    await demo.seed_shop(parts.rooms, writer, parts.reads)
     if settings.receiver_port is None:
         yield
         return
