@@ -19,7 +19,8 @@ async def test_a_product_of_the_shelf_is_bought_at_its_ordinary_price(visit: Vis
     """Quantity, sum on the button, order with deadline; once paid, nobody asks to pay any more."""
     page = await visit("/rooms/demo", language="en", bypass_csp=True)
     await page.get_by_test_id("shelf-open").click()
-    lamp = page.get_by_test_id("shelf-item").filter(has_text="Desk lamp")
+    shelf = page.get_by_test_id("shelf-sheet")
+    lamp = shelf.get_by_test_id("shelf-item").filter(has_text="Desk lamp")
     await lamp.get_by_test_id("shelf-more").click()
     sheet = page.get_by_test_id("product-sheet")
     await sheet.get_by_test_id("buy-more").click()
