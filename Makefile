@@ -19,7 +19,7 @@ $(STAMP): requirements/dev.txt package-lock.json pyproject.toml tools/setup.py
 	@$(PYTHON) tools/setup.py $(VENV)
 	@touch $@
 
-lint: setup           ## ruff, and the checks of the pages
+lint: setup           ## ruff; the pages are checked by tests/static
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
