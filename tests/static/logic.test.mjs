@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Problem, asProblem, path } from "../../static/js/api.js";
 import { ServerClock } from "../../static/js/clock.js";
-import { fits, pickLane } from "../../static/js/danmaku-lanes.js";
+import { fits, pickLane } from "../../static/js/danmaku/lanes.js";
 import { PENDING_LIFE_MS, RETRY_WAITS_MS, newKey, pendingOf, settle, take } from "../../static/js/pending.js";
 import { isAuthCode, nextConnection } from "../../static/js/socket.js";
 

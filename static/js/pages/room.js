@@ -9,7 +9,6 @@
  */
 
 import { asProblem } from "../api.js";
-import { DanmakuLayer } from "../components/danmaku-layer.js";
 import { ChatPanel } from "../components/chat-panel.js";
 import { ConnectionBar } from "../components/connection-bar.js";
 import { FlashCard } from "../components/flash-card.js";
@@ -20,7 +19,9 @@ import { openShelfSheet, shelfList } from "../components/shelf-view.js";
 import { toast } from "../components/sheet.js";
 import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
 import { languageButton } from "../components/site-header.js";
+import { openSettings, ownTaste } from "../components/room-settings.js";
 import { clock } from "../clock.js";
+import { DanmakuLayer } from "../danmaku/layer.js";
 import { count } from "../format.js";
 import { fill, h, icon, keyed } from "../h.js";
 import { t } from "../i18n.js";
@@ -112,7 +113,7 @@ class RoomPage {
         { class: "top-row" },
         h("a", { href: "/", class: "icon-button glass", "aria-label": t("room.back"), testid: "nav-lobby" }, icon("back")),
         h("div", { class: "host glass" }, h("div", { class: "host-words" }, this.title, h("p", { class: "host-line" }, this.stateChip, this.online))),
-        h("div", { class: "top-ways" }, languageButton(true), h("a", { href: "/orders", class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
+        h("div", { class: "top-ways" }, this.settingsButton(), languageButton(true), h("a", { href: "/orders", class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
       ),
       this.connection,
       this.notice,
@@ -127,6 +128,16 @@ class RoomPage {
       h("span", { class: "sr" }, t("shelf.open")),
       this.bagCount,
     );
+  }
+
+  settingsButton() {
+    const open = () =>
+      openSettings({
+        onTaste: (taste) => this.danmaku.suit(taste),
+        paused: this.danmaku.paused,
+        onPause: (paused) => this.danmaku.pause(paused),
+      });
+    return h("button", { type: "button", class: "icon-button glass", testid: "settings-open", "aria-label": t("settings.open"), on: { click: open } }, icon("sliders"));
   }
 
   likeButton() {
@@ -146,14 +157,22 @@ class RoomPage {
     const set = (/** @type {boolean} */ value) => {
       on = value;
       button.setAttribute("aria-pressed", String(on));
-      this.store.showDanmaku(on);
-      if (!on) this.danmaku.clear();
+      show();
     };
+    const show = () => {
+      const seen = on && document.visibilityState !== "hidden";
+      this.store.showDanmaku(seen);
+      if (!seen) this.danmaku.clear();
+    };
+    document.addEventListener("visibilitychange", show);
     button.addEventListener("click", () => {
       set(!on);
       save("danmaku", on);
     });
-    this.startDanmaku = () => set(on);
+    this.startDanmaku = () => {
+      this.danmaku.suit(ownTaste());
+      set(on);
+    };
     return button;
   }
 
@@ -167,6 +186,7 @@ class RoomPage {
   listen() {
     this.store.addEventListener("state", () => this.draw());
     this.store.addEventListener("danmaku", (event) => this.danmaku.add(/** @type {CustomEvent} */ (event).detail.items || [], me()?.user || ""));
+    this.store.addEventListener("deleted", (event) => this.danmaku.drop(/** @type {CustomEvent} */ (event).detail));
     this.socket.addEventListener("personal", (event) => {
       const { detail } = /** @type {CustomEvent} */ (event);
       if (detail.type === "order.updated") this.keepOrder(detail.order);
