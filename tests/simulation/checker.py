@@ -179,7 +179,7 @@ class Checker:
 def stored_and_shown(world: World) -> tuple[object, object]:
     """The open sales and their buyers' units: as they are stored, and in the writer's memory."""
     tables, writer = world.database.tables, world.serving()
-    memory = None if writer is None else writer._memory
+    memory = None if writer is None else writer._merger.memory
     if memory is None:
         return {}, None
     stored = {

@@ -8,11 +8,12 @@ database as a second client would: everything that belongs together, in one step
 import copy
 from collections.abc import Callable
 
+from orders.batch_service import Merger, _insert_orders, _write
 from orders.decide import what_is_missing
 from orders.desk import Desk
 from orders.memory import Memory
 from orders.rows import EdgeRow
-from orders.service import Writer, _insert_orders, _write
+from orders.service import Writer
 from orders.tables_memory import Tables
 from orders.waiting_service import Ask
 from tests.simulation.world import World
@@ -130,15 +131,15 @@ def two_holders(world: World) -> Waited:
 
 def memories(world: World) -> list[Memory]:
     """What the living writers hold in memory."""
-    found = (process.writer._memory for process in world.writers.values() if process.alive)
+    found = (process.writer._merger.memory for process in world.writers.values() if process.alive)
     return [memory for memory in found if memory is not None]
 
 
-class Hasty(Writer):
-    """A writer that answers before its commit."""
+class HastyMerger(Merger):
+    """Answers before its commit."""
 
     async def _attempt(self, asks: list[Ask]) -> list[Ask]:
-        memory, now = self._memory, self._now()
+        memory, now = self.memory, self.now()
         assert memory is not None
         batch = [ask.request for ask in asks]
         wanted = what_is_missing(memory, batch, now)
@@ -154,6 +155,12 @@ class Hasty(Writer):
         return left
 
 
+class Hasty(Writer):
+    """A writer that answers before its commit."""
+
+    merging = HastyMerger
+
+
 class Blind(Writer):
     """A writer that never looks whether somebody else wrote."""
 
@@ -162,11 +169,11 @@ class Blind(Writer):
         await super()._beat()
 
 
-class Early(Blind):
-    """And one that changes its memory before its commit."""
+class EarlyMerger(Merger):
+    """Changes its memory before its commit."""
 
     async def _attempt(self, asks: list[Ask]) -> list[Ask]:
-        memory, now = self._memory, self._now()
+        memory, now = self.memory, self.now()
         assert memory is not None
         batch = [ask.request for ask in asks]
         wanted = what_is_missing(memory, batch, now)
@@ -178,3 +185,9 @@ class Early(Blind):
             if desk.is_dirty:
                 await _write(transaction, desk)
         return self._answer(asks, results, again)
+
+
+class Early(Blind):
+    """And one that changes its memory before its commit."""
+
+    merging = EarlyMerger
