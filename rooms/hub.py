@@ -1,131 +1,28 @@
 """
-Who watches what on this worker, where each channel stands here, and the plain loop that tells them.
+What this worker knows of every topic that somebody here watches, and what arrives of them.
 
-A delivery of the bus is encoded once for each set of channels that viewers of its topic watch, as a
-finished WebSocket frame, and written to each viewer; nothing in that loop waits or encodes again.
+A delivery of the bus waits in its topic until `flush`: at once where nobody listens to `on_due`,
+else when `fanout_service.py` says that its tick has come.
 
-Positions are kept per channel, not per viewer: everybody who watches a channel here has had exactly
-the publications up to the channel's position. A delivery that does not follow on it is a gap; the
-channel then holds what comes until `hub_service.py` has filled the gap from history. What cannot be
-filled ends in `Viewer.lost`, never in silence.
+A delivery that does not follow on its channel's position is a gap; the channel then holds what
+comes until `hub_service.py` has filled the gap from history. What cannot be filled ends in
+`Viewer.lost`, never in silence.
 
 Everything here is one step of the event loop: no waiting, no clock, no I/O but `Viewer.write`.
 """
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from rooms import protocol
+from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Delivery, History, Position, Publication
+from rooms.channels import Rules
+from rooms.fanout import Job
 
-RECENT = 512  # publications a channel remembers, to close the gap between a slow read and now
 HELD = 1_000  # publications kept while a gap is filled; more than any history would return
-FRAME_BYTES = 256 * 1024  # of one text frame; one SDK refuses more than 1 MiB
 RECOVERY_BYTES = 512 * 1024  # of one recovery, which cannot be split; more is "not recovered"
-
-log = logging.getLogger(__name__)
-
-
-class Viewer(Protocol):
-    """One connection as the hub sees it. Callable at any time, also after it has closed."""
-
-    slow: bool  # past the soft mark: ask `write_slow` instead of `write`
-
-    def write(self, frame: bytes, /) -> None:
-        """Hand a finished frame to the socket. Never waits."""
-
-    def write_slow(self, frame: bytes, /) -> None:
-        """The same past the soft mark; the frame holds no droppable lane and may be empty."""
-
-    def lost(self, channel: str, /) -> None:
-        """Publications of the channel are gone for good. The viewer has left it already."""
-
-    def failed(self, /) -> None:
-        """A write raised. Close at once."""
-
-
-class Channel:
-    """One watched channel on this worker."""
-
-    __slots__ = ("droppable", "head", "held", "name", "position", "recent", "tracked", "viewers")
-
-    def __init__(self, name: str, *, tracked: bool, droppable: bool) -> None:
-        self.name = name
-        self.tracked = tracked  # publications are numbered and recoverable
-        self.droppable = droppable
-        self.head = protocol.channel_head(name)
-        self.position: Position | None = None  # None until the first read told it
-        self.recent: deque[Publication] = deque(maxlen=RECENT)
-        self.held: deque[Publication] | None = None  # not None: a gap is being filled
-        self.viewers: dict[Viewer, None] = {}
-
-    def forget_position(self) -> None:
-        self.position = None
-        self.recent.clear()
-        self.held = None
-
-
-class Group:
-    """The viewers of a topic who watch exactly the same channels of it."""
-
-    __slots__ = ("_snapshot", "channels", "viewers")
-
-    def __init__(self, channels: frozenset[str]) -> None:
-        self.channels = channels
-        self.viewers: dict[Viewer, None] = {}
-        self._snapshot: list[Viewer] | None = None
-
-    def add(self, viewer: Viewer) -> None:
-        self.viewers[viewer] = None
-        self._snapshot = None
-
-    def discard(self, viewer: Viewer) -> None:
-        self.viewers.pop(viewer, None)
-        self._snapshot = None
-
-    def everyone(self) -> list[Viewer]:
-        """A list that stays as it is while viewers leave during the loop over it."""
-        if self._snapshot is None:
-            self._snapshot = list(self.viewers)
-        return self._snapshot
-
-
-class Topic:
-    """What the bus delivers together: the channels of a room, or one channel."""
-
-    __slots__ = ("attached", "channels", "groups", "name", "of", "waiting")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.attached = False
-        self.waiting = 0  # subscriptions being prepared: the topic must stay
-        self.channels: dict[str, Channel] = {}
-        self.groups: dict[frozenset[str], Group] = {}
-        self.of: dict[Viewer, Group] = {}
-
-    @property
-    def idle(self) -> bool:
-        return not self.of and not self.waiting
-
-    def watch(self, viewer: Viewer, channel: str) -> None:
-        group = self.of.get(viewer)
-        self._move(viewer, (group.channels if group else frozenset()) | {channel})
-
-    def unwatch(self, viewer: Viewer, channel: str) -> None:
-        if group := self.of.get(viewer):
-            self._move(viewer, group.channels - {channel})
-
-    def _move(self, viewer: Viewer, channels: frozenset[str]) -> None:
-        if old := self.of.pop(viewer, None):
-            old.discard(viewer)
-            if not old.viewers:
-                del self.groups[old.channels]
-        if channels:
-            group = self.groups.setdefault(channels, Group(channels))
-            group.add(viewer)
-            self.of[viewer] = group
 
 
 class Entered(NamedTuple):
@@ -148,13 +45,17 @@ class Hub:
 
     def __init__(self) -> None:
         self.topics: dict[str, Topic] = {}
-        self.frames_written = 0  # for the metrics: one a viewer and frame
         self._on_gap: Callable[[], None] = lambda: None
+        self._on_due: Callable[[Topic], None] = self._flush_whole
         self._turn = 0  # where the next round of the gap check begins
 
     def on_gap(self, listener: Callable[[], None]) -> None:
         """Call `listener` when a delivery shows that publications are missing."""
         self._on_gap = listener
+
+    def on_due(self, listener: Callable[[Topic], None]) -> None:
+        """Call `listener` when something waits in a topic; it calls `flush` when it is time."""
+        self._on_due = listener
 
     def topic(self, name: str) -> Topic:
         return self.topics.setdefault(name, Topic(name))
@@ -163,30 +64,32 @@ class Hub:
         """How many viewers watch the channel on this worker."""
         found = self.topics.get(topic)
         state = found.channels.get(channel) if found else None
-        return len(state.viewers) if state else 0
+        return state.viewers if state else 0
 
     # --- coming and going ------------------------------------------------------------------
 
-    def channel(self, topic: Topic, name: str, *, tracked: bool, droppable: bool) -> Channel:
+    def channel(self, topic: Topic, name: str, rules: Rules) -> Channel:
         """The state of a channel here, made when it is the first time."""
         state = topic.channels.get(name)
         if state is None:
-            state = topic.channels[name] = Channel(name, tracked=tracked, droppable=droppable)
+            state = topic.channels[name] = Channel(name, rules)
         return state
 
     def enter(self, topic: Topic, channel: Channel, viewer: Viewer) -> None:
-        """From now on the viewer gets what follows the channel's position."""
-        channel.viewers[viewer] = None
-        topic.watch(viewer, channel.name)
+        """From now on the viewer gets what follows on what was written of the channel."""
+        if topic.job is not None:
+            topic.job.ahead(viewer)
+        topic.enter(viewer, channel)
 
     def leave(self, topic_name: str, channel_name: str, viewer: Viewer) -> None:
         """The viewer gets nothing more of the channel. Unknown ones are ignored."""
         topic = self.topics.get(topic_name)
         if topic is None:
             return
-        topic.unwatch(viewer, channel_name)
+        if topic.job is not None:
+            topic.job.ahead(viewer)
         if channel := topic.channels.get(channel_name):
-            channel.viewers.pop(viewer, None)
+            topic.leave(viewer, channel)
 
     def settle(self, channel: Channel, read: History, requested: Position | None) -> Entered | None:
         """
@@ -194,11 +97,12 @@ class Hub:
 
         The read may be behind or ahead of what was delivered here meanwhile: what lies past the
         position is cut off (it will be delivered), what is missing up to it comes from `recent`.
+        The position that counts is that of what was written: what waits for its tick will come.
         None means that the two do not fit together, and one has to read again.
         """
         if not self._place(channel, read.position):
             return None
-        here = channel.position
+        here = channel.written
         assert here is not None
         if here.epoch != read.position.epoch:
             return None
@@ -211,7 +115,7 @@ class Hub:
         missed = [item for item in read.publications if item.offset <= here.offset]
         later = [
             item
-            for item in channel.recent
+            for item in channel.recent or ()
             if read.position.offset < item.offset <= here.offset and item.offset > requested.offset
         ]
         if here.offset > read.position.offset and (
@@ -227,9 +131,10 @@ class Hub:
         """Give a channel its first position: where the read ended, plus what came since."""
         if channel.position is not None:
             return True
-        since = [item for item in channel.recent if item.offset > top.offset]
-        if any(item.epoch != top.epoch for item in channel.recent):
-            channel.recent.clear()  # of an epoch that ended while this was read
+        recent = channel.recent or ()
+        since = [item for item in recent if item.offset > top.offset]
+        if any(item.epoch != top.epoch for item in recent):
+            channel.recent = None  # of an epoch that ended while this was read
             return False
         if not _unbroken(since, top.offset, top.offset + len(since)):
             return False
@@ -239,29 +144,49 @@ class Hub:
     # --- deliveries ------------------------------------------------------------------------
 
     def deliver(self, delivery: Delivery) -> None:
-        """Take what the bus delivered, in order, and write it to everyone it is for."""
+        """Take what the bus delivered, in order; it is written to everyone at the topic's tick."""
         topic = self.topics.get(delivery.topic)
         if topic is None:
             return
-        due: list[Publication] = []
         for item in delivery.publications:
             channel = topic.channels.get(protocol.watched(item.channel))
             if channel is None:
                 continue
-            if not item.offset or not channel.tracked or self._follows(channel, item):
-                due.append(item)
+            if not item.offset or not channel.tracked:
+                topic.pending.append(item)
+            elif self._follows(channel, item):
+                channel.unwritten += 1
+                topic.pending.append(item)
             elif channel.position is not None and channel.position.epoch != item.epoch:
-                self._write(topic, due)
-                due = []
                 self.lose(topic, channel)
-        if due:
-            self._write(topic, due)
+        if topic.pending:
+            self._on_due(topic)
+
+    def flush(self, topic: Topic) -> Job:
+        """
+        Begin to write what waits. It counts as written at once: whoever enters now gets the next.
+
+        The caller steps the job to its end, or `finish`es it, before the next flush.
+        """
+        if topic.job is not None:
+            topic.job.finish()
+        topic.job = Job(topic, topic.take_pending())
+        return topic.job
+
+    def hasten(self, topic: Topic) -> None:
+        """Write what waits now."""
+        if topic.pending:
+            self._flush_whole(topic)
+
+    def _flush_whole(self, topic: Topic) -> None:
+        self.flush(topic).finish()
+        topic.job = None
 
     def _follows(self, channel: Channel, item: Publication) -> bool:
         """Whether this publication is the very next of its channel; if so, count it."""
         here = channel.position
         if here is None:
-            channel.recent.append(item)  # a first read is under way and will want it
+            channel.remember(item)  # a first read is under way and will want it
             return False
         if item.epoch != here.epoch or item.offset <= here.offset:
             return False
@@ -273,7 +198,7 @@ class Hub:
             self._on_gap()
             return False
         channel.position = Position(here.epoch, item.offset)
-        channel.recent.append(item)
+        channel.remember(item)
         return True
 
     def fill(self, topic: Topic, channel: Channel, read: History) -> None:
@@ -293,17 +218,20 @@ class Hub:
             return
         channel.held = None
         channel.position = Position(here.epoch, top)
-        channel.recent.extend(missing)
+        for item in missing:
+            channel.remember(item)
+        channel.unwritten += len(missing)
+        topic.pending += missing
         if missing:
-            self._write(topic, missing)
+            self._on_due(topic)
 
     def lose(self, topic: Topic, channel: Channel) -> None:
         """Publications are gone for good: everybody is told and has to subscribe again."""
-        viewers = list(channel.viewers)
-        channel.viewers.clear()
+        self._flush_whole(topic)  # what is known to be right still reaches everyone
+        viewers = list(topic.viewers_of(channel.name))
         channel.forget_position()
         for viewer in viewers:
-            topic.unwatch(viewer, channel.name)
+            topic.leave(viewer, channel)
             viewer.lost(channel.name)
 
     def behind(self, tops: dict[str, Position]) -> Iterator[Gap]:
@@ -345,63 +273,6 @@ class Hub:
 
     def _is_broken(self, topic: str) -> bool:
         return any(channel.held is not None for channel in self.topics[topic].channels.values())
-
-    # --- the hot path ----------------------------------------------------------------------
-
-    def _write(self, topic: Topic, due: list[Publication]) -> None:
-        """One encode for each set of channels, one write for each viewer."""
-        lines: list[tuple[str, bool, bytes]] = []
-        for item in due:
-            name = protocol.watched(item.channel)
-            channel = topic.channels[name]
-            lines.append((name, channel.droppable, _line(channel, item)))
-        built: dict[frozenset[str], tuple[bytes, bytes]] = {}
-        named = frozenset(name for name, _, _ in lines)
-        for group in list(topic.groups.values()):
-            wanted = group.channels & named
-            if not wanted:
-                continue
-            if wanted not in built:
-                built[wanted] = _frames(lines, wanted)
-            frame, lean = built[wanted]
-            self.frames_written += len(group.viewers)
-            _write_all(group.everyone(), frame, lean)
-
-
-def _write_all(viewers: Sequence[Viewer], frame: bytes, lean: bytes) -> None:
-    """The loop that decides how many viewers a core can serve."""
-    rest = iter(viewers)
-    viewer: Viewer | None = None
-    while True:
-        try:
-            for viewer in rest:
-                if viewer.slow:
-                    viewer.write_slow(lean)
-                else:
-                    viewer.write(frame)
-            return
-        except Exception:  # one socket's failure must not cost the others their frame
-            log.exception("a write to a viewer failed")
-            assert viewer is not None
-            viewer.failed()
-
-
-def _line(channel: Channel, item: Publication) -> bytes:
-    head = channel.head if item.channel == channel.name else protocol.channel_head(item.channel)
-    if item.offset and not channel.tracked:  # positions are for those who can recover by them
-        item = Publication(channel=item.channel, data=item.data, info=item.info)
-    return protocol.push(head, item)
-
-
-def _frames(
-    lines: Iterable[tuple[str, bool, bytes]], wanted: frozenset[str]
-) -> tuple[bytes, bytes]:
-    """The finished frame for these channels, and the one without the droppable lane."""
-    mine = [(droppable, line) for name, droppable, line in lines if name in wanted]
-    full = protocol.frames((line for _, line in mine), FRAME_BYTES)
-    if not any(droppable for droppable, _ in mine):
-        return full, full
-    return full, protocol.frames((line for droppable, line in mine if not droppable), FRAME_BYTES)
 
 
 def _unbroken(items: Sequence[Publication], after: int, top: int) -> bool:

@@ -11,9 +11,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Bus, History, Position
+from rooms.channels import Rules
 from rooms.errors import Refusal, Unavailable
-from rooms.hub import Channel, Entered, Gap, Hub, Topic, Viewer
+from rooms.hub import Entered, Gap, Hub
 
 CHECK_SECONDS = 1.0  # between two gap checks: how long a silent loss may go unnoticed
 SINGLES_A_CHECK = 500  # topics of one channel that one check looks at: 5 ms of the bus's time
@@ -58,11 +60,9 @@ class HubService:
         viewer: Viewer,
         topic_name: str,
         channel_name: str,
+        rules: Rules,
         *,
-        tracked: bool,
-        droppable: bool = False,
         since: Position | None = None,
-        recovery_max: int = 0,
         admit: Callable[[Entered], bool],
     ) -> None:
         """
@@ -76,8 +76,8 @@ class HubService:
         topic.waiting += 1
         try:
             await self._attach(topic)
-            channel = self.hub.channel(topic, channel_name, tracked=tracked, droppable=droppable)
-            entered = await self._entered(topic, channel, since, recovery_max)
+            channel = self.hub.channel(topic, channel_name, rules)
+            entered = await self._entered(topic, channel, since)
             if admit(entered):
                 self.hub.enter(topic, channel, viewer)
         finally:
@@ -94,13 +94,12 @@ class HubService:
         if self._attaching.get(topic.name) is lock and not lock.locked():
             del self._attaching[topic.name]
 
-    async def _entered(
-        self, topic: Topic, channel: Channel, since: Position | None, most: int
-    ) -> Entered:
+    async def _entered(self, topic: Topic, channel: Channel, since: Position | None) -> Entered:
         if not channel.tracked:
             return Entered(None)
+        most = channel.rules.recovery_max
         for attempt in range(ATTEMPTS):
-            here = channel.position
+            here = channel.written
             if here is not None and since is None:
                 return Entered(here)
             if here is not None and since == here:
@@ -112,6 +111,7 @@ class HubService:
             entered = self.hub.settle(channel, read, since)
             if entered is not None:
                 return entered
+            self.hub.hasten(topic)  # it may ask from what waits for its tick here
             if attempt:  # another epoch here than there, or the client knows more than we
                 await asyncio.sleep(GRACE_SECONDS)
                 await self._fill(Gap(topic, channel))

@@ -361,39 +361,3 @@ def push_unsubscribe(channel: str, code: int, reason: str) -> bytes:
     """Tell a client that the server ended its subscription; from 2500 on it subscribes again."""
     body = {"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}}
     return _encode(body)
-
-
-# --- frames ----------------------------------------------------------------------------------
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A finished, unmasked WebSocket text frame: the same bytes for every receiver."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x81, size)) + payload
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
-
-
-def frames(lines: Iterable[bytes], most: int) -> bytes:
-    """
-    Lines joined into text frames of about `most` bytes each, as one string of bytes.
-
-    A single longer line gets a frame of its own.
-    """
-    out: list[bytes] = []
-    batch: list[bytes] = []
-    size = 0
-    for line in lines:
-        if batch and size + len(line) > most:
-            out.append(text_frame(b"\n".join(batch)))
-            batch, size = [], 0
-        batch.append(line)
-        size += len(line) + 1
-    if batch:
-        out.append(text_frame(b"\n".join(batch)))
-    return b"".join(out)
-
-
-PING_FRAME = text_frame(PING)

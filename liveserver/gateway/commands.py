@@ -210,10 +210,8 @@ class Commands:
                 session.connection,
                 subscription.topic,
                 channel,
-                tracked=rules.has_history,
-                droppable=rules.lane == "droppable",
+                rules,
                 since=since,
-                recovery_max=rules.recovery_max,
                 admit=answer,
             )
         finally:

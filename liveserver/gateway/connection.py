@@ -20,8 +20,7 @@ from liveserver.gateway import codes
 from liveserver.gateway.handshake import SUBPROTOCOL, Refusal, visit
 from liveserver.gateway.options import CLOSE_SECONDS, HARD_BYTES, MESSAGE_BYTES, SOFT_BYTES
 from liveserver.gateway.session import Session
-from rooms.hub import FRAME_BYTES
-from rooms.protocol import PING_FRAME, frames
+from rooms.frames import JSON_TEXT, Variant
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -46,12 +45,14 @@ class Connection(asyncio.Protocol):
         "session",
         "slow",
         "transport",
+        "variant",
         "write",
     )
 
     def __init__(self, gateway: "Gateway") -> None:
         self.gateway = gateway
         self.session = Session(gateway, self)
+        self.variant: Variant = JSON_TEXT
         self.open = False  # the handshake is done and no close frame was sent or received
         self.slow = False  # more than SOFT_BYTES wait in the socket
         self._closing = False
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
         """Send replies and pushes that are for this client alone."""
         if not self.open:
             return
-        self.transport.write(frames(lines, FRAME_BYTES))
+        self.transport.write(self.variant.own_frames(lines))
         if self.slow:
             self.write_slow(b"")
 
@@ -234,7 +235,7 @@ class Connection(asyncio.Protocol):
             return
         options = self.gateway.options
         self._pong_due = True
-        self.transport.write(PING_FRAME)
+        self.transport.write(self.variant.ping_frame)
         self.gateway.wheel.after(options.pong_seconds, self._pong_missing)
         self.gateway.wheel.after(options.ping_seconds, self._ping)
 

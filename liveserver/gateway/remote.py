@@ -86,7 +86,7 @@ class Remote:
         """Channel -> viewers here, of the channels that match and have any."""
         matches = re.compile(translate(pattern)).match if pattern else None
         return {
-            channel.name: len(channel.viewers)
+            channel.name: channel.viewers
             for topic in self._gateway.hub.hub.topics.values()
             for channel in topic.channels.values()
             if channel.viewers and (matches is None or matches(channel.name))

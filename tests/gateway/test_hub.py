@@ -1,13 +1,17 @@
 """The hub's rules alone: whatever is lost, late or read meanwhile, nobody misses or repeats one."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rooms.audience import Channel, Topic
 from rooms.bus import Delivery, History, Position, Publication
-from rooms.hub import Channel, Hub, Topic
+from rooms.channels import CHAT, DANMAKU, Rules
+from rooms.frames import JSON, JSON_TEXT, Framing, Variant
+from rooms.hub import Hub
 from rooms.protocol import JOIN
 
 NAME = "chat:x"
@@ -18,6 +22,8 @@ class Watcher:
     """A viewer that notes what it is written."""
 
     def __init__(self) -> None:
+        self.variant = JSON_TEXT
+        self.written: list[bytes] = []
         self.slow = False
         self.had: list[int] = []
         self.pushes: list[dict[str, Any]] = []
@@ -60,7 +66,7 @@ class World:
     def __init__(self) -> None:
         self.hub = Hub()
         self.topic = self.hub.topic("x")
-        self.channel = self.hub.channel(self.topic, NAME, tracked=True, droppable=False)
+        self.channel = self.hub.channel(self.topic, NAME, CHAT)
         self.epoch = 1
         self.kept: list[Publication] = []
         self.top = 0
@@ -159,7 +165,8 @@ def test_every_viewer_has_an_unbroken_row_or_is_told(steps: list[tuple[Any, ...]
 def _watching(hub: Hub, *names: str, droppable: str = "") -> tuple[Watcher, Topic]:
     topic, watcher = hub.topic("x"), Watcher()
     for name in names:
-        channel: Channel = hub.channel(topic, name, tracked=False, droppable=name == droppable)
+        rules = DANMAKU if name == droppable else Rules()
+        channel: Channel = hub.channel(topic, name, rules)
         hub.enter(topic, channel, watcher)
     return watcher, topic
 
@@ -173,7 +180,6 @@ def test_one_encode_for_all_who_see_the_same() -> None:
         watcher.write = frames.append  # type: ignore[method-assign]
     hub.deliver(Delivery("x", [numbered(1), numbered(2, channel="room:x")]))
     assert len(frames) == 5 and len({id(frame) for frame in frames}) == 1
-    assert hub.frames_written == 5
 
 
 def test_a_slow_viewer_loses_the_droppable_lane_alone() -> None:
@@ -205,7 +211,7 @@ def test_advice_passes_beside_the_numbers() -> None:
     """Not-numbered events and joins reach viewers even while a gap is being filled."""
     hub = Hub()
     topic, watcher = hub.topic("x"), Watcher()
-    channel = hub.channel(topic, NAME, tracked=True, droppable=False)
+    channel = hub.channel(topic, NAME, CHAT)
     hub.settle(channel, History([], Position("e1", 5)), None)
     hub.enter(topic, channel, watcher)
     advice = Publication(channel=NAME, data=b'"stats"')
@@ -231,7 +237,7 @@ def test_channels_without_history_show_no_positions() -> None:
 def test_a_recovery_that_would_not_fit_into_a_frame_is_not_recovered() -> None:
     """The viewer loads the state instead; the SDK's connection must not break on it."""
     hub = Hub()
-    channel = hub.channel(hub.topic("x"), NAME, tracked=True, droppable=False)
+    channel = hub.channel(hub.topic("x"), NAME, CHAT)
     big = [
         Publication(channel=NAME, data=b'"%s"' % (b"x" * 300_000), epoch="e1", offset=n)
         for n in (1, 2)
@@ -244,9 +250,9 @@ def test_personal_channels_take_turns_in_the_gap_check() -> None:
     """Rooms and gaps are looked at in every round, everything else within a few."""
     hub = Hub()
     for n in range(10):
-        channel = hub.channel(hub.topic(f"#{n}"), f"#{n}", tracked=True, droppable=False)
+        channel = hub.channel(hub.topic(f"#{n}"), f"#{n}", CHAT)
         channel.position = Position("e1", 0)
-    hub.channel(hub.topic("x"), NAME, tracked=True, droppable=False).position = Position("e1", 0)
+    hub.channel(hub.topic("x"), NAME, CHAT).position = Position("e1", 0)
     rounds = [hub.tracked_in_turn(4) for _ in range(3)]
     assert all("x" in looked for looked in rounds)
     assert all(len(looked) <= 5 for looked in rounds)
@@ -254,3 +260,58 @@ def test_personal_channels_take_turns_in_the_gap_check() -> None:
     hub.deliver(Delivery("#0", [numbered(5, channel="#0")]))
     assert all("#0" in hub.tracked_in_turn(4) for _ in range(3))
     assert hub.tracked_in_turn(100) == hub.tracked()
+
+
+def test_each_variant_is_built_once_from_the_same_publications() -> None:
+    """Two kinds of connections in one room: each gets its own bytes, made when first needed."""
+    built: list[str] = []
+
+    def framing(name: str) -> Framing:
+        def frames(lines: Iterable[bytes]) -> bytes:
+            built.append(name)
+            return name.encode() + b" " + b" ".join(lines)
+
+        return frames
+
+    hub = Hub()
+    watchers = []
+    for name in ("a", "b", "a"):
+        watcher = Watcher()
+        watcher.variant = next(
+            (w.variant for w in watchers if w.variant.name == name),
+            Variant(name, JSON, framing(name)),
+        )
+        watcher.write = watcher.written.append  # type: ignore[method-assign]
+        hub.enter(topic := hub.topic("x"), hub.channel(topic, NAME, Rules()), watcher)
+        watchers.append(watcher)
+    built.clear()  # of the pings
+    hub.deliver(Delivery("x", [numbered(1)]))
+    assert sorted(built) == ["a", "b"]
+    assert [bytes(watcher.written[0][:2]) for watcher in watchers] == [b"a ", b"b ", b"a "]
+
+
+def test_who_comes_or_goes_during_a_sliced_frame_has_it_once() -> None:
+    """The frame reaches exactly those who were there when it began, each once, before they go."""
+    hub = Hub()
+    topic = hub.topic("x")
+    channel = hub.channel(topic, NAME, CHAT)
+    hub.settle(channel, History([], Position("e1", 0)), None)
+    hub.on_due(lambda _: None)
+    watchers = [Watcher() for _ in range(9)]
+    for watcher in watchers:
+        hub.enter(topic, channel, watcher)
+    hub.deliver(Delivery("x", [numbered(1)]))
+    assert channel.written == Position("e1", 0)
+    job = hub.flush(topic)
+    assert channel.written == Position("e1", 1)
+    job.step(4)
+    hub.leave("x", NAME, watchers[1])
+    hub.leave("x", NAME, watchers[6])
+    hub.leave("x", NAME, watchers[6])
+    late = Watcher()
+    hub.enter(topic, channel, late)
+    job.step(2)
+    assert not job.done
+    job.finish()
+    assert [watcher.had for watcher in watchers] == [[1]] * 9
+    assert late.had == [] and job.frames == 9

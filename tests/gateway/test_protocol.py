@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from rooms import protocol
+from rooms import frames, protocol
 from rooms.bus import Position, Publication
 from rooms.protocol import Reply, SubscribeResult
 
@@ -136,7 +136,7 @@ def _read_frames(data: bytes) -> list[Frame]:
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 70_000])
 def test_a_finished_frame_is_what_a_websocket_library_reads(size: int) -> None:
     """All three lengths of the header."""
-    [frame] = _read_frames(protocol.text_frame(b"x" * size))
+    [frame] = _read_frames(frames.text_frame(b"x" * size))
     assert (frame.opcode, frame.fin, bytes(frame.data)) == (Opcode.TEXT, True, b"x" * size)
 
 
@@ -148,7 +148,7 @@ def test_a_finished_frame_is_what_a_websocket_library_reads(size: int) -> None:
 )
 def test_lines_are_split_into_frames_without_loss(lines: list[bytes], most: int) -> None:
     """Whatever the bound, all lines arrive in order, and only a single line may be longer."""
-    found = [bytes(frame.data) for frame in _read_frames(protocol.frames(lines, most))]
+    found = [bytes(frame.data) for frame in _read_frames(frames.text_frames(lines, most))]
     assert [line for frame in found for line in frame.split(b"\n")] == lines
     assert all(
         len(frame) <= most + len(frame.split(b"\n")) or b"\n" not in frame for frame in found

@@ -1,0 +1,143 @@
+"""
+The hot path: one encode for each variant and set of channels, one write for each viewer.
+
+A `Job` is one frame of a topic on its way to everyone who watched when it began. A very large room
+takes several steps, between which the loop serves others. Who comes or goes in between gets its
+frame first (`ahead`), so that whatever it is told next fits what it had.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from rooms.audience import Audience, Topic, Viewer
+from rooms.bus import Publication
+from rooms.frames import Encoding
+from rooms.protocol import watched
+
+log = logging.getLogger(__name__)
+
+Line = tuple[str, bool, bytes]  # channel, droppable, one message
+
+
+class Job:
+    """`due` on its way to the viewers of `topic`."""
+
+    __slots__ = (
+        "_at",
+        "_built",
+        "_due",
+        "_early",
+        "_lines",
+        "_named",
+        "_places",
+        "_rest",
+        "_topic",
+        "bytes",
+        "frames",
+    )
+
+    def __init__(self, topic: Topic, due: Sequence[Publication]) -> None:
+        self._topic = topic
+        self._due = due
+        self._named = frozenset(watched(item.channel) for item in due)
+        self._rest = [
+            (group.audience, group.everyone())
+            for group in topic.groups.values()
+            if not group.audience.channels.isdisjoint(self._named)
+        ]
+        self._at = 0  # in the last group of the rest
+        self._early: set[Viewer] = set()
+        self._places: dict[Viewer, tuple[int, int]] | None = None  # group and index, once asked for
+        self._lines: dict[Encoding, list[Line]] = {}
+        self._built: dict[Audience, tuple[bytes, bytes]] = {}
+        self.frames = 0  # written so far, one a viewer
+        self.bytes = 0
+
+    @property
+    def done(self) -> bool:
+        return not self._rest
+
+    def step(self, most: int) -> None:
+        """Write to the next `most` viewers."""
+        while self._rest and most > 0:
+            audience, viewers = self._rest[-1]
+            part = viewers[self._at : self._at + most]
+            self._at += len(part)
+            most -= len(part)
+            if self._at >= len(viewers):
+                self._rest.pop()
+                self._at = 0
+            if self._early:
+                part = [viewer for viewer in part if viewer not in self._early]
+            self._write(part, audience)
+
+    def finish(self) -> None:
+        """Write to everyone who is left, in this step."""
+        while self._rest:
+            self.step(len(self._rest[-1][1]))
+
+    def ahead(self, viewer: Viewer) -> None:
+        """The viewer is about to come or go: it gets its frame now, if it still has to get one."""
+        if self._places is None:
+            self._places = {
+                one: (group, index)
+                for group, (_, viewers) in enumerate(self._rest)
+                for index, one in enumerate(viewers)
+            }
+        group, index = self._places.get(viewer, (len(self._rest), 0))
+        last = len(self._rest) - 1
+        if group > last or (group == last and index < self._at) or viewer in self._early:
+            return
+        self._early.add(viewer)
+        self._write([viewer], self._rest[group][0])
+
+    def _write(self, viewers: Sequence[Viewer], audience: Audience) -> None:
+        frame, lean = self._frames(audience)
+        self.frames += len(viewers)
+        self.bytes += len(viewers) * len(frame)
+        write_all(viewers, frame, lean)
+
+    def _frames(self, audience: Audience) -> tuple[bytes, bytes]:
+        """The finished bytes of these viewers, and those without the droppable lane."""
+        wanted = Audience(audience.channels & self._named, audience.variant)
+        built = self._built.get(wanted)
+        if built is None:
+            built = self._built[wanted] = self._build(wanted)
+        return built
+
+    def _build(self, wanted: Audience) -> tuple[bytes, bytes]:
+        encoding = wanted.variant.encoding
+        lines = self._lines.get(encoding)
+        if lines is None:
+            lines = self._lines[encoding] = [self._line(encoding, item) for item in self._due]
+        mine = [line for line in lines if line[0] in wanted.channels]
+        kept = [line for _, droppable, line in mine if not droppable]
+        full = wanted.variant.frames([line for _, _, line in mine])
+        if len(kept) == len(mine):
+            return full, full
+        return full, wanted.variant.frames(kept) if kept else b""
+
+    def _line(self, encoding: Encoding, item: Publication) -> Line:
+        channel = self._topic.channels[watched(item.channel)]
+        if item.offset and not channel.tracked:  # positions are for those who can recover by them
+            item = Publication(channel=item.channel, data=item.data, info=item.info)
+        line = encoding.push(channel.head(encoding, item.channel), item)
+        return channel.name, channel.droppable, line
+
+
+def write_all(viewers: Iterable[Viewer], frame: bytes, lean: bytes) -> None:
+    """The loop that decides how many viewers a core can serve."""
+    rest = iter(viewers)
+    viewer: Viewer | None = None
+    while True:
+        try:
+            for viewer in rest:
+                if viewer.slow:
+                    viewer.write_slow(lean)
+                else:
+                    viewer.write(frame)
+            return
+        except Exception:  # one socket's failure must not cost the others their frame
+            log.exception("a write to a viewer failed")
+            assert viewer is not None
+            viewer.failed()

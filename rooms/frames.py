@@ -1,0 +1,108 @@
+"""
+Frame variants: how one kind of connection gets the same publications as finished bytes.
+
+A variant is an encoding (what one message looks like) and a framing (how messages leave together).
+The hub builds the bytes of a tick once for each variant and set of channels, when the first viewer
+needs them, and writes the same bytes to all of them. There is one object of each variant in a
+process: it is a key of the hub's groups, compared by identity.
+
+To add a variant: an `Encoding` if the messages look different, a `Framing` if the envelope does.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from rooms import protocol
+from rooms.bus import Publication
+
+FRAME_BYTES = 256 * 1024  # of one frame's payload; one SDK refuses more than 1 MiB
+
+Framing = Callable[[Iterable[bytes]], bytes]
+
+
+class Encoding(Protocol):
+    """What one message looks like."""
+
+    ping: bytes  # one message
+
+    def head(self, channel: str, /) -> bytes:
+        """What every push of the channel begins with; the hub keeps it for each channel."""
+
+    def push(self, head: bytes, item: Publication, /) -> bytes:
+        """One pub, join or leave push; `head` is that of `item.channel`."""
+
+
+class Variant:
+    """One way to turn publications into bytes for a transport."""
+
+    __slots__ = ("encoding", "frames", "name", "own_frames", "ping_frame")
+
+    def __init__(
+        self,
+        name: str,
+        encoding: Encoding,
+        own_frames: Framing,
+        shared_frames: Framing | None = None,
+    ) -> None:
+        """
+        `own_frames` frames what one client alone gets, `shared_frames` what many get and may thus
+        cost more to make, as compressing does.
+        """
+        self.name = name  # for the metrics
+        self.encoding = encoding
+        self.own_frames = own_frames
+        self.frames = shared_frames or own_frames
+        self.ping_frame = own_frames([encoding.ping])
+
+    def __repr__(self) -> str:
+        return f"<variant {self.name}>"
+
+
+class JsonEncoding:
+    """The JSON of the Centrifuge protocol."""
+
+    ping = protocol.PING
+
+    def head(self, channel: str) -> bytes:
+        return protocol.channel_head(channel)
+
+    def push(self, head: bytes, item: Publication) -> bytes:
+        return protocol.push(head, item)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A finished, unmasked WebSocket text frame: the same bytes for every receiver."""
+    return frame(0x81, payload)
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """A finished, unmasked WebSocket frame; `first` holds FIN, RSV1 and the opcode."""
+    size = len(payload)
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 65536:
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+
+
+def batches(messages: Iterable[bytes], most: int) -> Iterable[list[bytes]]:
+    """Messages in their order, together about `most` bytes a batch; a longer one stands alone."""
+    batch: list[bytes] = []
+    size = 0
+    for message in messages:
+        if batch and size + len(message) > most:
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message) + 1
+    if batch:
+        yield batch
+
+
+def text_frames(lines: Iterable[bytes], most: int = FRAME_BYTES) -> bytes:
+    """Lines joined by newlines into text frames of about `most` bytes each, as one string."""
+    return b"".join(text_frame(b"\n".join(batch)) for batch in batches(lines, most))
+
+
+JSON = JsonEncoding()
+JSON_TEXT = Variant("json", JSON, text_frames)
