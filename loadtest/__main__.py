@@ -72,6 +72,7 @@ def go_reserve(options: argparse.Namespace) -> int:
 def add_faults(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default="", metavar="F2,F5", help="these faults alone")
     parser.add_argument("--short", action="store_true", help="a few cells, shorter faults")
+    parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--folder", type=Path, help="where cells run; kept where one failed")
     parser.add_argument("--report", type=Path, metavar="FILE", help="put the table in there")
     parser.set_defaults(go=go_faults)
@@ -80,7 +81,7 @@ def add_faults(parser: argparse.ArgumentParser) -> None:
 def go_faults(options: argparse.Namespace) -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="faults-"))
     only = {name for name in options.only.split(",") if name}
-    failed = faults.run(only, options.short, folder, options.report)
+    failed = faults.run(only, options.short, folder, options.report, options.database)
     print(f"{failed} cells failed" + (f"; see {folder}" if failed else ""))
     return 1 if failed else 0
 

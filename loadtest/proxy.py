@@ -1,8 +1,9 @@
 """
 A network that fails on command: a proxy between two parties, on TCP or unix sockets.
 
-`swallow` loses the answers of open connections, as a cut line does that nobody notices; `cut_all`
-resets them; `refuse` lets nobody in.
+`swallow` loses the answers of open connections, as a cut line does that nobody notices, and
+`silent` what goes either way; `cut_all` resets them; `refuse` lets nobody in. Questions with
+`slow_words` in them wait `slow_seconds` on their way.
 """
 
 import asyncio
@@ -24,9 +25,13 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.swallow = False
+        self.silent = False
         self.refuse = False
+        self.slow_words = b""
+        self.slow_seconds = 0.0
         self.swallowed = 0
         self.refused = 0
+        self.slowed = 0
 
     async def listen(self, path: str | None = None) -> int:
         """On a unix path, or on a free TCP port, which is returned."""
@@ -73,8 +78,8 @@ class Proxy:
             self._open |= {writer, far_writer}
             try:
                 await asyncio.gather(
-                    self._pass_on(reader, far_writer, lambda: False),
-                    self._pass_on(far_reader, writer, lambda: self.swallow),
+                    self._pass_on(reader, far_writer, lambda: self.silent, slow=True),
+                    self._pass_on(far_reader, writer, lambda: self.swallow or self.silent),
                 )
             finally:
                 self._open -= {writer, far_writer}
@@ -86,12 +91,20 @@ class Proxy:
             writer.transport.abort()
 
     async def _pass_on(
-        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, lost: Callable[[], bool]
+        self,
+        source: asyncio.StreamReader,
+        to: asyncio.StreamWriter,
+        lost: Callable[[], bool],
+        *,
+        slow: bool = False,
     ) -> None:
         while data := await source.read(CHUNK):
             if lost():
                 self.swallowed += len(data)
                 continue
+            if slow and self.slow_words and self.slow_words in data:
+                self.slowed += 1
+                await asyncio.sleep(self.slow_seconds)
             to.write(data)
             await to.drain()
         raise ConnectionResetError("one side has closed")

@@ -2,7 +2,8 @@
 The faults: what is done to a server under load, and how it shows that it struck.
 
 A strike begins with requests in flight and returns when the fault is over. It uses what an operator
-of the machine could use: signals, files, locks, the bus's own socket.
+of the machine could use: signals, files, locks, the bus's own socket. Those of the writer and its
+database are in `loadtest.strikes_sql`.
 """
 
 import asyncio
@@ -10,95 +11,18 @@ import contextlib
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from redis.asyncio import Redis
 
 from loadtest.journal import now
-from loadtest.proxy import Proxy
-from loadtest.server import BIN, Server
-from loadtest.waves import Waves
+from loadtest.postgres import Postgres
+from loadtest.scene import Hit, Missed, Scene, is_gone, is_stopped, logged, until
+from loadtest.server import BIN
 
-SEEN_SECONDS = 15.0  # until a log line or an end that must come
-
-
-class Missed(Exception):
-    """The fault did not strike; the message says what was waited for."""
-
-
-@dataclass
-class Scene:
-    """One server under load, and how long the fault lasts."""
-
-    server: Server
-    waves: Waves
-    seconds: float
-    proxy: Proxy | None = None
-    more: list[Server] = field(default_factory=list)  # further servers, stopped with the scene
-    mounted: Path | None = None
-    clock_file: Path | None = None
-
-    @property
-    def database(self) -> Path:
-        return self.server.data / "liveserver.db"
-
-    def process(self, kind: str) -> psutil.Process:
-        """`gateway`, `writer`, `bus` or `supervisor`."""
-        if kind == "supervisor":
-            return psutil.Process(self.server.pid)
-        if kind == "bus":
-            return next(p for p in self.server.children() if p.name() == "valkey-server")
-        names = ("orders-", "server-") if kind == "writer" else ("gateway-", "server-")
-        return next(p for p in self.server.workers() if p.cmdline()[-1].startswith(names))
-
-    def bus(self) -> Redis:
-        return Redis(unix_socket_path=str(self.server.data / "bus.sock"), socket_timeout=5)
-
-
-@dataclass
-class Hit:
-    """When a fault began and ended (`journal.now`), and what shows that it struck."""
-
-    at: float
-    until: float
-    evidence: str
-
-
-async def until(check: Callable[[], bool], what: str, seconds: float = SEEN_SECONDS) -> None:
-    """Look until it is so. Raises Missed."""
-    end = now() + seconds
-    while not check():
-        if now() > end:
-            raise Missed(f"{what}: not within {seconds:.0f} s")
-        await asyncio.sleep(0.02)
-
-
-def is_gone(process: psutil.Process) -> bool:
-    try:
-        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-
-
-async def logged(server: Server, words: str, since: int) -> str:
-    """The first new log line with `words`."""
-    found: list[str] = []
-
-    def look() -> bool:
-        found[:] = [line for line in server.logged()[since:].splitlines() if words in line]
-        return bool(found)
-
-    await until(look, f"a log line with {words!r}")
-    return found[0].strip()
-
-
-# ── F1, F2, F3: kill -9 ─────────────────────────────────────────────────────────────────────────
+# ── F1, F3: kill -9 ─────────────────────────────────────────────────────────────────────────
 
 
 async def kill(scene: Scene, kind: str, words: str) -> Hit:
@@ -119,54 +43,6 @@ async def kill_gateway(scene: Scene) -> Hit:
 
 async def kill_bus(scene: Scene) -> Hit:
     return await kill(scene, "bus", "embedded Valkey ended")
-
-
-def write_lock_is_free(database: Path) -> bool:
-    """Whether no write transaction is open, from outside."""
-    connection = sqlite3.connect(database, timeout=0, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-        return True
-    except sqlite3.OperationalError:
-        return False
-    finally:
-        connection.close()
-
-
-def committed_keys(database: Path) -> set[str]:
-    with contextlib.closing(sqlite3.connect(database, timeout=1)) as connection:
-        return {row[0] for row in connection.execute("SELECT key FROM orders")}
-
-
-def where_in_the_batch(scene: Scene) -> str:
-    """
-    Where the writer stands, while it is stopped: `in` a transaction, `after` a commit that no
-    client has heard of, else `before` one.
-    """
-    if not write_lock_is_free(scene.database):
-        return "in"
-    told = scene.waves.told_keys
-    return "after" if committed_keys(scene.database) - told else "before"
-
-
-async def kill_writer(scene: Scene, moment: str) -> Hit:
-    """Stop the writer again and again until it stands at `moment`, then kill it there."""
-    victim = scene.process("writer")
-    since = len(scene.server.logged())
-    for tries in range(1, 3_000):
-        await scene.waves.middle_of_a_wave(least=10)
-        await asyncio.sleep(scene.waves.random.uniform(0, 0.03))
-        victim.send_signal(signal.SIGSTOP)
-        if scene.waves.open_asks >= 5 and where_in_the_batch(scene) == moment:
-            at = now()
-            victim.send_signal(signal.SIGKILL)
-            await until(lambda: is_gone(victim), f"the end of process {victim.pid}")
-            line = await logged(scene.server, "holds the lease", since)
-            words = f"process {victim.pid} killed {moment} a commit (look {tries}); log: "
-            return Hit(at, now(), words + line[-70:])
-        victim.send_signal(signal.SIGCONT)
-    raise Missed(f"the writer was never met {moment} a commit")
 
 
 # ── F4: the bus comes back with other files ─────────────────────────────────────────────────────
@@ -206,74 +82,6 @@ def bus_is_back(scene: Scene) -> bool:
         return not is_gone(scene.process("bus"))
     except StopIteration:
         return False
-
-
-# ── F5: two writers at once ─────────────────────────────────────────────────────────────────────
-
-
-async def two_writers(scene: Scene) -> Hit:
-    """The holder is stopped outside a transaction; a standby takes over; the holder wakes up."""
-    standby = scene.more[0]
-    holder, supervisor = scene.process("writer"), scene.process("supervisor")
-    since, since_standby = len(scene.server.logged()), len(standby.logged())
-    while True:
-        await scene.waves.middle_of_a_wave(least=10)
-        holder.send_signal(signal.SIGSTOP)
-        if write_lock_is_free(scene.database):
-            break
-        holder.send_signal(signal.SIGCONT)
-    at = now()
-    supervisor.send_signal(signal.SIGSTOP)  # it would kill a holder that stands still
-    try:
-        line = await logged(standby, "holds the lease", since_standby)
-        await asyncio.sleep(1.0)  # the new holder sells
-    finally:
-        holder.send_signal(signal.SIGCONT)
-        supervisor.send_signal(signal.SIGCONT)
-    lost = await logged(scene.server, "another holder has the lease", since)
-    return Hit(at, now(), f"standby: {line[-50:]}; first holder: {lost[-50:]}")
-
-
-# ── F6, F7: the database is locked, or slow ─────────────────────────────────────────────────────
-
-
-@contextlib.contextmanager
-def locked(database: Path) -> Iterator[None]:
-    """Hold SQLite's write lock from outside."""
-    connection = sqlite3.connect(database, timeout=5, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
-async def no_database(scene: Scene) -> Hit:
-    """Nobody can write for a while."""
-    since = len(scene.server.logged())
-    await scene.waves.middle_of_a_wave()
-    at, orders = now(), len(committed_keys(scene.database))
-    with locked(scene.database):
-        orders = len(committed_keys(scene.database))
-        await asyncio.sleep(scene.seconds)
-        more = len(committed_keys(scene.database)) - orders
-    if more:
-        raise Missed(f"{more} orders were written beside the lock")
-    line = next((x for x in scene.server.logged()[since:].splitlines() if "busy" in x.lower()), "")
-    return Hit(at, now(), f"no order written for {scene.seconds:.0f} s; log: {line[-80:]}")
-
-
-async def slow_database(scene: Scene) -> Hit:
-    """Every commit waits about half a second, because another program writes all the time."""
-    await scene.waves.middle_of_a_wave()
-    at, holds = now(), 0
-    while now() - at < scene.seconds:
-        with locked(scene.database):
-            holds += 1
-            await asyncio.sleep(0.5)
-        await asyncio.sleep(0.03)
-    return Hit(at, now(), f"the write lock was taken {holds} times for 500 ms")
 
 
 # ── F8: the network ─────────────────────────────────────────────────────────────────────────────
@@ -376,12 +184,15 @@ async def fill_disk(scene: Scene) -> Hit:
             await asyncio.sleep(0.05)
     free = shutil.disk_usage(scene.mounted).free
     filler.unlink()
+    mended = ""
+    if isinstance(scene.database, Postgres) and await scene.database.mend():
+        mended = "; PostgreSQL had given up and was started again"
     line = next(
         (x for x in scene.server.logged()[since:].splitlines() if "full" in x or "space" in x), ""
     )
     if not line:
         raise Missed("no log line told of a full disk")
-    return Hit(at, now(), f"{free} bytes were free; log: {line[-80:]}")
+    return Hit(at, now(), f"{free} bytes were free{mended}; log: {line[-80:]}")
 
 
 # ── F13: SIGSTOP ────────────────────────────────────────────────────────────────────────────────
@@ -393,7 +204,7 @@ async def stop_process(scene: Scene, kind: str) -> Hit:
     await scene.waves.middle_of_a_wave()
     at = now()
     victim.send_signal(signal.SIGSTOP)
-    await until(lambda: is_gone(victim) or victim.status() == psutil.STATUS_STOPPED, "the stop", 2)
+    await until(lambda: is_gone(victim) or is_stopped(victim), "the stop", 2)
     await asyncio.sleep(scene.seconds)
     ended = is_gone(victim)
     with contextlib.suppress(psutil.NoSuchProcess):

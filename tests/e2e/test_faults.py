@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import checker, faults
+from loadtest import checker, faults, report
+from loadtest.cells import CELLS, Cell
 from loadtest.journal import Journal, read
 
 SHORT = faults.chosen(set(), short=True)
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("cell", "seconds"), SHORT, ids=[cell.name for cell, _ in SHORT])
-async def test_the_shop_survives(cell: faults.Cell, seconds: float, tmp_path: Path) -> None:
+async def test_the_shop_survives(cell: Cell, seconds: float, tmp_path: Path) -> None:
     """Nothing is violated, and the cell proves it: in flight, struck, sold again afterwards."""
     result = await faults.run_cell(cell, tmp_path, seconds)
     assert result.not_here or result.bad == [], result.row()
@@ -141,16 +142,19 @@ def test_the_checker_names_each_invariant() -> None:
 
 def test_a_cell_that_proves_nothing_has_failed() -> None:
     """None in flight at the fault, or nobody served after it: no evidence, no pass."""
-    cell = faults.CELLS[0]
-    result = faults.Result(cell)
-    asks = [{"kind": "ask", "status": 201, "sent": n, "told": n + 0.5} for n in range(2_000)]
+    cell = CELLS[0]
+    result = report.Result(cell)
+    asks = [
+        {"kind": "ask", "what": "reserve", "status": 201, "sent": n, "told": n + 0.5}
+        for n in range(2_000)
+    ]
     strike = {"kind": "strike", "begun": 1_999.7, "ended": 1_999.8}
-    faults.count(result, [*asks, strike])
+    report.count(result, [*asks, strike])
     assert result.bad == [
         "proves nothing: 0 in flight at the fault", "proves nothing: 0 acknowledged after it",
     ]  # fmt: skip
-    result = faults.Result(dataclasses.replace(cell))
-    faults.count(result, [*asks, strike | {"begun": 1_000.2, "ended": 1_001.0}])
+    result = report.Result(dataclasses.replace(cell))
+    report.count(result, [*asks, strike | {"begun": 1_000.2, "ended": 1_001.0}])
     assert result.bad == []
 
 

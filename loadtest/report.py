@@ -1,0 +1,131 @@
+"""What the fault runner found: one row a cell, and the tables of docs/reliability.md."""
+
+import itertools
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from loadtest.cells import Cell
+from loadtest.journal import Line
+
+ATTEMPTS = 1_000  # a cell with fewer proves little
+BACK_SECONDS = 10.0  # after a fault selling resumes by itself within this time
+
+HEAD = (
+    "| fault | what | attempts | acknowledged before | in flight | acknowledged after |"
+    " longest silence | it struck | violations |\n|---|---|---|---|---|---|---|---|---|"
+)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Result:
+    """What a cell showed. `bad` is empty when it passed."""
+
+    cell: Cell
+    attempts: int = 0
+    before: int = 0
+    in_flight: int = 0
+    after: int = 0
+    silence: float = 0.0  # the longest time without an acknowledged order, from the strike on
+    evidence: str = ""
+    bad: list[str] = field(default_factory=list)
+    not_here: str = ""
+    seconds: float = 0.0
+
+    def row(self) -> str:
+        """Of the Markdown table."""
+        if self.not_here:
+            return f"| {self.cell.fault} | {self.cell.name} | | | | | | {self.not_here} | n/a |"
+        verdict = "; ".join(self.bad)[:300] or "none"
+        numbers = f"{self.attempts} | {self.before} | {self.in_flight} | {self.after}"
+        told = self.evidence.replace("|", "/")
+        place = f"{self.cell.fault} | {self.cell.name}"
+        return f"| {place} | {numbers} | {self.silence:.1f} s | {told} | {verdict} |"
+
+    def judge_silence(self) -> None:
+        """Too long is a failure, beyond the time for which the fault itself lets nobody buy."""
+        away = 0.0 if self.cell.sells_on else self.cell.seconds
+        if self.silence > away + BACK_SECONDS:
+            self.bad.append(f"nobody could buy for {self.silence:.1f} s")
+
+
+def count(result: Result, lines: list[Line]) -> None:
+    """The figures of the row, from the journal; too small ones fail the cell."""
+    strike = next((line for line in lines if line["kind"] == "strike"), None)
+    asks = [line for line in lines if line["kind"] == "ask"]
+    result.attempts = len(asks)
+    if strike is None:
+        return
+    done = [line for line in asks if line["status"] in (200, 201)]
+    begun, ended = strike["begun"], strike["ended"]
+    result.before = sum(line["told"] < begun for line in done)
+    result.in_flight = sum(line["sent"] < begun <= line["told"] for line in asks)
+    result.after = sum(line["sent"] > ended for line in done)
+    result.silence = longest_silence(begun, (x["told"] for x in done if x["what"] == "reserve"))
+    for name, number, least in (
+        ("attempts", result.attempts, ATTEMPTS),
+        ("in flight at the fault", result.in_flight, 1),
+        ("acknowledged after it", result.after, 1),
+    ):
+        if number < least:
+            result.bad.append(f"proves nothing: {number} {name}")
+
+
+def longest_silence(begun: float, told: Iterable[float]) -> float:
+    """Seconds between two acknowledged orders at most, counted from `begun` on."""
+    moments = [begun, *sorted(at for at in told if at > begun)]
+    return max((b - a for a, b in itertools.pairwise(moments)), default=0.0)
+
+
+def write_report(path: Path, database: str, results: list[Result]) -> None:
+    """Put the table of a database between its marks; the words around it are written by hand."""
+    begin, end = f"<!-- faults {database}: begin -->", f"<!-- faults {database}: end -->"
+    rows = "\n".join(result.row() for result in results)
+    failed = sum(bool(result.bad) for result in results)
+    left = sum(bool(result.not_here) for result in results)
+    run = f"{len(results) - left} cells, {failed} failed, {left} not applicable"
+    table = f"{begin}\n{run}. {circumstances()}\n\n{HEAD}\n{rows}\n{end}"
+    old = path.read_text(encoding="utf-8")
+    before, _, rest = old.partition(begin)
+    path.write_text(before + table + rest.partition(end)[2], encoding="utf-8")
+
+
+def circumstances() -> str:
+    """Date, commit and machine of a run."""
+    date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    memory = psutil.virtual_memory().total / 2**30
+    cores = f"{os.cpu_count()} cores, {memory:.0f} GiB"
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{date}, commit {commit()}, {processor()}, {cores}, {system}."
+
+
+def commit() -> str:
+    """Of the checkout, with a word when files differ from it."""
+    git = ["git", "-C", str(ROOT)]
+    done = subprocess.run(
+        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        return "unknown"
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "-uno", "orders", "rooms", "liveserver", "loadtest"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() + (" and changes" if changed.stdout.strip() else "")
+
+
+def processor() -> str:
+    """Its name as the system tells it."""
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or "processor unknown"

