@@ -13,11 +13,12 @@ from liveserver.services import Services
 from liveserver.web.read import decode
 from liveserver.web.requests.common import Id, RoomId, Units
 from liveserver.web.requests.orders import Code, Lines
-from orders.errors import NotFound
+from orders.errors import NotFound, Refusal
 from orders.requests import LineAsked
 
 LIKES_MAX = 100  # in one call; a page sums up the taps of a second
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
+Done = Callable[[bytes | Exception], None]
 Likes = Annotated[int, msgspec.Meta(ge=1, le=LIKES_MAX)]
 
 
@@ -67,7 +68,6 @@ class Rpc:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._methods: dict[str, tuple[type[Arguments], _Method]] = {
-            "reserve": (ReserveArguments, self._reserve),
             "order.create": (CreateArguments, self._create),
             "order.pay": (PayArguments, self._pay),
             "order.cancel": (OrderArguments, self._cancel),
@@ -75,9 +75,25 @@ class Rpc:
             "room.snapshot": (RoomArguments, self._snapshot),
         }
 
-    @property
-    def methods(self) -> frozenset[str]:
-        return frozenset(self._methods)
+        self._at_once: dict[str, tuple[type[Arguments], _Start]] = {
+            "reserve": (ReserveArguments, self._reserve),
+        }
+        self.methods = frozenset(self._methods.keys() | self._at_once.keys())
+
+    def begin(self, identity: Identity | None, method: str, data: bytes, done: Done) -> bool:
+        """
+        Begin a method that answers by calling `done`, perhaps at once; False for all others.
+
+        Raises:
+            Refused: It was refused before anything began.
+        """
+        known = self._at_once.get(method)
+        if known is None:
+            return False
+        shape, start = known
+        allow_somewhere(identity, f"rpc.{method}")
+        start(identity, decode(data or b"{}", shape), done)
+        return True
 
     async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
         """
@@ -93,13 +109,17 @@ class Rpc:
         allow_somewhere(identity, f"rpc.{method}")
         return await work(identity, decode(data or b"{}", shape))
 
-    async def _reserve(self, identity: Identity | None, asked: ReserveArguments) -> bytes:
+    def _reserve(self, identity: Identity | None, asked: ReserveArguments, done: Done) -> None:
         who = _somebody(identity)
         allow(who, "rpc.reserve")
-        order = await buying.reserve(
-            self._services, who, asked.flash_sale, asked.quantity, asked.key, asked.metadata
+        request = buying.reservation(
+            who, asked.flash_sale, asked.quantity, asked.key, asked.metadata
         )
-        return _under("order", order)
+
+        def answered(result: bytes | Refusal) -> None:
+            done(_under("order", result) if isinstance(result, bytes) else result)
+
+        buying.place(self._services, request, answered)
 
     async def _create(self, identity: Identity | None, asked: CreateArguments) -> bytes:
         who = _somebody(identity)
@@ -139,6 +159,7 @@ class Rpc:
 
 
 _Method = Callable[[Identity | None, Any], Awaitable[bytes]]
+_Start = Callable[[Identity | None, Any, Done], None]
 
 
 def _somebody(identity: Identity | None) -> Identity:

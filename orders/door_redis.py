@@ -24,7 +24,15 @@ from orders.errors import BY_PROBLEM, Invalid, Refusal, Unavailable
 from orders.ledger import Answers
 from orders.requests import AnyRequest, Reserve
 from orders.service import Writer
-from orders.waiting_service import MAX_AGE_MS, MAX_BATCH, MAX_WAITING, Answered, wait_for_answer
+from orders.waiting_service import (
+    MAX_AGE_MS,
+    MAX_BATCH,
+    MAX_WAITING,
+    Answered,
+    Done,
+    Patience,
+    wait_for_answer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +136,7 @@ class RedisDoor:
         self._redis = connect(redis_url)
         self._node = node
         self._answers = answers
+        self._patience = Patience(self.submit, answers)
         self._refusal = refusal  # what is known here already, see `orders.states`
         self._names = Names(prefix)
         self._waiting: dict[int, tuple[Callable[[Answered], None], float]] = {}
@@ -159,6 +168,18 @@ class RedisDoor:
             if (refusal := self._refusal(request)) is not None:
                 raise refusal
         return await wait_for_answer(request, self.submit, self._answers)
+
+    def place(self, request: AnyRequest, done: Done) -> None:
+        """See `orders.requests.Door`."""
+        try:
+            if isinstance(request, Reserve):
+                check_request(request)
+                if (refusal := self._refusal(request)) is not None:
+                    raise refusal
+        except Refusal as refusal:
+            done(refusal)
+        else:
+            self._patience.place(request, done)
 
     def submit(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
         """Send a request on its way; `done` is called at most once."""

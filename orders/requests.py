@@ -7,10 +7,12 @@ writer's transaction. The answer is the JSON of the changed object (`orders.shap
 `orders.errors.Refusal`.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 
+from orders.errors import Refusal
 from orders.shapes import Buyers
 
 
@@ -268,4 +270,9 @@ class Door(Protocol):
         Raises:
             orders.errors.Refusal: What the writer decided, or `Unavailable` when it did not answer
                 in time. The outcome is then unknown: the same key gets the order or a fresh try.
+        """
+
+    def place(self, request: AnyRequest, done: Callable[[bytes | Refusal], None]) -> None:
+        """
+        The same for callers that cannot afford a task each: `done` is called once, perhaps at once.
         """

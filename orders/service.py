@@ -21,7 +21,7 @@ from orders.memory import Memory
 from orders.news import News
 from orders.requests import AnyRequest, Pay, Reserve
 from orders.states import States, refused
-from orders.waiting_service import Answered, WaitingLine, wait_for_answer
+from orders.waiting_service import Answered, Done, Patience, WaitingLine, wait_for_answer
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,10 @@ class Writer:
     async def ask(self, request: AnyRequest) -> bytes:
         """See `orders.requests.Door`."""
         return await wait_for_answer(request, self.submit, self._ledger)
+
+    def place(self, request: AnyRequest, done: Done) -> None:
+        """See `orders.requests.Door`."""
+        self._patience.place(request, done)
 
     def submit(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
         """Line up a request; `done` is called with its answer or refusal, perhaps at once."""

@@ -19,8 +19,11 @@ MAX_BATCH = 1_000  # requests a transaction: beyond it a commit gets no cheaper,
 MAX_AGE_MS = 5_000  # nobody waits longer: official SDKs give up at 5 s
 ANSWER_SECONDS = 3.0  # leaves a waiter the time to look itself before its client gives up
 LOOK_SECONDS = 1.0  # for that look
+STEP_SECONDS = 0.25  # between two looks at who has waited for too long
 
 Answered = bytes | Refusal
+Done = Callable[[Answered], None]
+Submit = Callable[[AnyRequest, Done], None]
 
 
 class Ask:
@@ -106,11 +109,65 @@ class WaitingLine:
         self.filled.clear()
 
 
-async def wait_for_answer(
-    request: AnyRequest,
-    submit: Callable[[AnyRequest, Callable[[Answered], None]], None],
-    answers: Answers,
-) -> bytes:
+class _Waiter:
+    """Lets the first answer through, whoever brings it, and no other."""
+
+    __slots__ = ("done", "request")
+
+    def __init__(self, request: AnyRequest, done: Done) -> None:
+        self.request = request
+        self.done: Done | None = done
+
+    def __call__(self, result: Answered) -> None:
+        done, self.done = self.done, None
+        if done is not None:
+            done(result)
+
+
+class Patience:
+    """
+    `wait_for_answer` for those who are called back: no task and no timer for each of them.
+
+    All wait equally long, so one line in the order of their coming tells who has waited too long.
+    """
+
+    def __init__(self, submit: Submit, answers: Answers) -> None:
+        self._submit = submit
+        self._answers = answers
+        self._line: deque[tuple[float, _Waiter]] = deque()  # (when it gives up, who)
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks: set[asyncio.Task[None]] = set()  # bounded by the line of the writer
+
+    def place(self, request: AnyRequest, done: Done) -> None:
+        """Submit a request; `done` is called once, after `wait_for_answer`'s time at the latest."""
+        waiter = _Waiter(request, done)
+        self._submit(request, waiter)
+        if waiter.done is None:
+            return
+        loop = asyncio.get_running_loop()
+        self._line.append((loop.time() + ANSWER_SECONDS, waiter))
+        if self._timer is None:
+            self._timer = loop.call_later(STEP_SECONDS, self._step)
+
+    def _step(self) -> None:
+        loop = asyncio.get_running_loop()
+        now, line = loop.time(), self._line
+        while line and (line[0][1].done is None or line[0][0] <= now):
+            waiter = line.popleft()[1]
+            if waiter.done is not None:
+                task = loop.create_task(self._look(waiter))
+                self._looks.add(task)
+                task.add_done_callback(self._looks.discard)
+        self._timer = loop.call_later(STEP_SECONDS, self._step) if line else None
+
+    async def _look(self, waiter: _Waiter) -> None:
+        try:
+            waiter(await late_answer(waiter.request, self._answers))
+        except Refusal as refusal:
+            waiter(refusal)
+
+
+async def wait_for_answer(request: AnyRequest, submit: Submit, answers: Answers) -> bytes:
     """Submit a request and wait: for its answer, then for its order, never longer."""
     future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
 

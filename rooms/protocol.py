@@ -278,6 +278,11 @@ def reply(message: Reply) -> bytes:
     return _encode(message)
 
 
+def rpc_reply(id: int, answer: bytes) -> bytes:
+    """The reply to an RPC command, whose result is JSON already."""
+    return b'{"id":%d,"rpc":{"data":%b}}' % (id, one_line(answer))
+
+
 def one_line(payload: bytes) -> bytes:
     """Payload JSON without raw newlines. They can only be white space there."""
     return payload.replace(b"\n", b"") if b"\n" in payload else payload

@@ -6,7 +6,7 @@ answered out of order, and a subscriber enters its channel in the step that answ
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
@@ -319,14 +319,24 @@ class Commands:
 
     # --- rpc, send, tokens -------------------------------------------------------------------
 
-    def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting:
+    def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting | None:
         if not request.method:
             raise codes.Fail(codes.BAD_COMMAND)
-        return self._call(session, id, request.method, bytes(request.data))
+        done = session.hold(id)
+        try:
+            waiting = self._gateway.speech.begin(
+                session.identity, request.method, bytes(request.data), done
+            )
+        except Exception as problem:
+            done(problem)
+            return None
+        if waiting is None:
+            return None
+        session.let_go()
+        return self._call(session, id, waiting)
 
-    async def _call(self, session: Session, id: int, method: str, data: bytes) -> None:
-        answer = await self._gateway.speech.call(session.identity, method, data)
-        session.reply(Reply(id=id, rpc=protocol.RpcResult(Raw(protocol.one_line(answer)))))
+    async def _call(self, session: Session, id: int, waiting: Awaitable[bytes]) -> None:
+        session.reply_rpc(id, await waiting)
 
     def _send(self, session: Session, id: int, request: protocol.Send) -> None:
         """A message that wants no answer; nothing here listens to any."""

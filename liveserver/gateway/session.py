@@ -9,7 +9,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -59,9 +59,11 @@ class Session:
     __slots__ = (
         "_busy",
         "_excess",
+        "_held",
         "_out",
         "_pending",
         "_started",
+        "_stepping",
         "client",
         "connected",
         "connection",
@@ -82,7 +84,9 @@ class Session:
         self.ended = False
         self.subscriptions: dict[str, Subscription] = {}
         self._started = False  # a connect command was seen
-        self._busy = False  # a command is waiting for something
+        self._busy = False  # a task is waiting for what a command needs
+        self._held = False  # a command is waiting to be called back
+        self._stepping = False  # commands are being started in this very step
         self._excess = 0
         self._pending: deque[Command] = deque()
         self._out: list[bytes] = []
@@ -98,7 +102,7 @@ class Session:
     @property
     def busy(self) -> bool:
         """A command is being worked on."""
-        return self._busy
+        return self._busy or self._held
 
     # --- commands in, in order ---------------------------------------------------------------
 
@@ -111,7 +115,7 @@ class Session:
             return
         for command in commands:
             self._take(command)
-        if not self._busy:
+        if not self.busy:
             self._go_on()
         self.flush()
 
@@ -134,13 +138,50 @@ class Session:
             self._busy = True
             self.gateway.spawn(self._wait(*waiting))
 
+    def hold(self, id: int) -> Callable[[bytes | Exception], None]:
+        """
+        The command is answered by a call of what this returns, perhaps at once: its RPC result, or
+        what it was refused with. Those behind it wait.
+        """
+        self._held = True
+
+        def answer(result: bytes | Exception) -> None:
+            self._held = False
+            if isinstance(result, bytes):
+                self.reply_rpc(id, result)
+            else:
+                self._refuse(id, result)
+            if not self._stepping:
+                self._called_back()
+
+        return answer
+
+    def let_go(self) -> None:
+        """The held command will be awaited after all."""
+        self._held = False
+
+    def _called_back(self) -> None:
+        """Send the answer, and go on with the commands behind it."""
+        if self._pending and not self._busy:
+            self._go_on()
+        self.flush()
+        if not self.busy:
+            self.gateway.idle(self)
+
     def _next_waiting(self) -> tuple[Command, Waiting] | None:
-        while self._pending and not self.ended:
+        self._stepping = True
+        try:
+            return self._start_pending()
+        finally:
+            self._stepping = False
+
+    def _start_pending(self) -> tuple[Command, Waiting] | None:
+        while self._pending and not self.ended and not self._held:
             command = self._pending.popleft()
             try:
                 waiting = self.gateway.commands.start(self, command)
             except Exception as problem:
-                self._refuse(command, problem)
+                self._refuse_command(command, problem)
                 continue
             if waiting is not None:
                 return command, waiting
@@ -156,7 +197,7 @@ class Session:
                     async with asyncio.timeout(COMMAND_SECONDS):
                         await waiting
                 except Exception as problem:
-                    self._refuse(command, problem)
+                    self._refuse_command(command, problem)
                 following = self._next_waiting()
                 if following is None:
                     return
@@ -164,32 +205,40 @@ class Session:
         finally:
             self._busy = False
             self.flush()
-            self.gateway.idle(self)
+            if not self.busy:
+                self.gateway.idle(self)
 
-    def _refuse(self, command: Command, problem: Exception) -> None:
-        """Answer with the error of an exception, or close with its code."""
+    def _refuse_command(self, command: Command, problem: Exception) -> None:
         if command.connect is not None:
             self.connected = False
+        about_channel = any(getattr(command, name) is not None for name in _ABOUT_CHANNELS)
+        self._refuse(command.id, problem, about_channel=about_channel)
+
+    def _refuse(self, id: int, problem: Exception, *, about_channel: bool = False) -> None:
+        """Answer with the error of an exception, or close with its code."""
         if isinstance(problem, codes.Hangup):
             self.connection.close(problem.close)
             return
         if isinstance(problem, codes.Fail):
             error = problem.error
         elif isinstance(problem, REFUSALS):
-            about_channel = any(getattr(command, name) is not None for name in _ABOUT_CHANNELS)
             error = (codes.channel_error_of if about_channel else codes.error_of)(problem)
         elif isinstance(problem, TimeoutError):
             error = codes.INTERNAL
         else:
             log.error("a command failed", exc_info=problem)
             error = codes.INTERNAL
-        self.reply(Reply(id=command.id, error=error))
+        self.reply(Reply(id=id, error=error))
 
     # --- answers out -------------------------------------------------------------------------
 
     def reply(self, message: Reply) -> None:
         """Queue a reply; `flush` sends all queued ones in one frame."""
         self._out.append(protocol.reply(message))
+
+    def reply_rpc(self, id: int, answer: bytes) -> None:
+        """Queue the result of an RPC method, which is JSON already."""
+        self._out.append(protocol.rpc_reply(id, answer))
 
     def push(self, line: bytes) -> None:
         self._out.append(line)

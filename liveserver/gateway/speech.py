@@ -1,5 +1,6 @@
 """The way from the socket to what a room is: speaking, counting, and calling methods."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -66,11 +67,19 @@ class Speech:
         users = {msgspec.json.decode(info, type=_User).user for info in infos}
         return protocol.PresenceStats(len(infos), len(users))
 
-    async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
-        """The answer of an RPC method as JSON."""
+    def begin(
+        self,
+        identity: Identity | None,
+        method: str,
+        data: bytes,
+        done: Callable[[bytes | Exception], None],
+    ) -> Awaitable[bytes] | None:
+        """Begin an RPC method: None if `done` will be called, else wait for its answer (JSON)."""
         if method not in self._rpc.methods:
             raise codes.Fail(codes.NOT_AVAILABLE)
-        return await self._rpc.call(identity, method, data)
+        if self._rpc.begin(identity, method, data, done):
+            return None
+        return self._rpc.call(identity, method, data)
 
 
 def _speaker(identity: Identity, room: str) -> Speaker:

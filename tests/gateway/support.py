@@ -101,11 +101,26 @@ class EmptyShop:
 class Methods:
     """RPC methods that need no shop."""
 
-    methods = frozenset({"echo", "whoami", "refuse", "break", "wait"})
+    methods = frozenset({"echo", "whoami", "refuse", "break", "wait", "later", "at once"})
 
     def __init__(self) -> None:
+        self.held: list[tuple[bytes, Callable[[bytes | Exception], None]]] = []
         self.called = asyncio.Event()
         self.go_on = asyncio.Event()
+
+    def begin(
+        self,
+        identity: Identity | None,
+        method: str,
+        data: bytes,
+        done: Callable[[bytes | Exception], None],
+    ) -> bool:
+        """`later` and `at once` are answered by a call, all others are awaited."""
+        if method == "at once":
+            done(data)
+        elif method == "later":
+            self.held.append((data, done))
+        return method in ("at once", "later")
 
     async def call(self, identity: Identity | None, method: str, data: bytes) -> bytes:
         if method == "echo":

@@ -5,6 +5,7 @@ from typing import Any
 
 import jwt
 
+from liveserver.problems import Refused
 from liveserver.tokens import COOKIE
 from rooms.channels import Namespaces
 from tests.gateway.conftest import Serve
@@ -386,3 +387,40 @@ def subscription_tokens(place: Place, channel: str) -> Callable[..., str]:
         return jwt.encode(claims, SECRET, "HS256")
 
     return make
+
+
+async def test_methods_that_call_back_are_answered_in_order(open_place: Place) -> None:
+    """
+    Whether a method calls back at once, later or with a refusal, or is awaited: each command is
+    answered once, and those behind one that waits are answered after it.
+    """
+    held = open_place.methods.held
+    async with connected(open_place) as client:
+        assert await client.ok("rpc", method="at once", data={"a": 1}) == {"data": {"a": 1}}
+        lines = [
+            client.line("rpc", {"method": method, "data": number})
+            for number, method in enumerate(("later", "echo", "at once", "later", "whoami"))
+        ]
+        ids = [id for id, _ in lines]
+        await client.ws.send("\n".join(line for _, line in lines))
+        await until(lambda: len(held) == 1)
+        assert not client.replies.keys() & set(ids)
+        held[0][1](b'"held"')
+        await client.until(lambda: ids[2] in client.replies)
+        await until(lambda: len(held) == 2)
+        assert ids[4] not in client.replies
+        held[1][1](Refused("sold-out", "Nothing is left"))
+        await client.until(lambda: ids[4] in client.replies)
+    answers = [client.replies[id].get("rpc") or client.replies[id]["error"] for id in ids]
+    assert answers[:3] == [{"data": "held"}, {"data": 1}, {"data": 2}]
+    assert answers[3]["message"] == "Nothing is left"
+    assert [line["id"] for line in client.log if line.get("id") in ids] == ids
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Look again until it holds."""
+
+    async def looked() -> bool:
+        return true()
+
+    await eventually(looked)
