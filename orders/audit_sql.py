@@ -138,6 +138,26 @@ CHECKS = (
         " WHERE k.used <> coalesce(c.counted, 0)",
     ),
     Check(
+        "orders of the waiting list",
+        "SELECT o.id, o.quantity, coalesce(w.quantity, 0) FROM orders o"
+        " LEFT JOIN waitlist w ON w.order_id = o.id AND w.buyer = o.buyer"
+        " AND w.flash_sale_id = o.flash_sale_id"
+        " WHERE o.space = 'waitlist' AND (w.n IS NULL OR o.quantity > w.quantity)",
+    ),
+    Check(
+        "waitlist.order_id",
+        "SELECT w.flash_sale_id || ' ' || w.buyer, w.order_id, 'no such order' FROM waitlist w"
+        " LEFT JOIN orders o ON o.id = w.order_id AND o.buyer = w.buyer AND o.space = 'waitlist'"
+        " WHERE w.state = 'offered' AND o.id IS NULL",
+    ),
+    Check(  # who waits while somebody behind was offered a unit
+        "waitlist.n",
+        "SELECT w.flash_sale_id || ' ' || w.buyer, w.n, c.counted FROM waitlist w"
+        " JOIN (SELECT flash_sale_id, max(n) AS counted FROM waitlist WHERE state = 'offered'"
+        " GROUP BY flash_sale_id) c ON c.flash_sale_id = w.flash_sale_id"
+        " WHERE w.state = 'waiting' AND w.n < c.counted",
+    ),
+    Check(
         "orders.quantity",
         "SELECT o.id, o.quantity, coalesce(c.counted, 0) FROM orders o "
         + _sum("c", ["order_id"], "SELECT order_id, quantity AS q FROM order_lines")

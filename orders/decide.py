@@ -15,6 +15,7 @@ from orders import (
     decide_sales,
     decide_shelf,
     decide_shops,
+    decide_waitlist,
     requests,
 )
 from orders.desk import Answer, Desk
@@ -24,6 +25,7 @@ from orders.memory import Memory
 from orders.requests import AnyRequest
 from orders.sale import check_reserve_request
 from orders.text import check_prose
+from orders.waitlist import check_join_request
 
 MAX_TEXT_CHARS = 10_000  # of any field; the rules of each field are narrower
 
@@ -51,6 +53,8 @@ RULES: dict[type, Rule] = {
     requests.Ship: Rule(decide_delivery.order_wants, decide_delivery.ship),
     requests.Complete: Rule(decide_delivery.order_wants, decide_delivery.complete),
     requests.Cancel: Rule(decide_orders.cancel_wants, decide_orders.cancel),
+    requests.JoinWaitlist: Rule(decide_waitlist.join_wants, decide_waitlist.join),
+    requests.LeaveWaitlist: Rule(decide_waitlist.leave_wants, decide_waitlist.leave),
     requests.CreateProduct: Rule(decide_products.create_wants, decide_products.create),
     requests.EditProduct: Rule(decide_products.edit_wants, decide_products.edit),
     requests.AdjustStock: Rule(decide_products.adjust_wants, decide_products.adjust),
@@ -72,6 +76,9 @@ def check_request(request: AnyRequest) -> None:
     if isinstance(request, requests.CreateOrder):
         decide_shelf.check_request(request)
         return
+    if isinstance(request, requests.JoinWaitlist):
+        check_join_request(request)
+        return
     for name in request.__struct_fields__:
         value = getattr(request, name)
         if isinstance(value, str):
@@ -92,12 +99,17 @@ def what_is_missing(memory: Memory, batch: Sequence[AnyRequest], now: int) -> Wa
 
 
 def decide(desk: Desk, batch: Sequence[AnyRequest], void_sale: str | None) -> list[Result]:
-    """The result of each request, timers first, so that freed units can be sold in this batch."""
+    """
+    The result of each request, timers first, so that freed units can be sold in this batch: to
+    those who wait before anybody else.
+    """
     decide_sales.turn_by_clock(desk)
     decide_orders.expire_due(desk)
     if void_sale is not None:
         decide_orders.void_orders(desk, void_sale)
-    return [_result(desk, request) for request in batch]
+    results = [_result(desk, request) for request in batch]
+    decide_waitlist.offer_returned(desk)
+    return results
 
 
 def _result(desk: Desk, request: AnyRequest) -> Result:

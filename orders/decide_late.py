@@ -35,7 +35,7 @@ def revive(desk: Desk, dead: OrderRow, actor: str) -> OrderRow:
     was = msgspec.json.decode(dead.json(), type=Order)
     draft = None if dead.flash_sale_id is None else desk.sale(dead.flash_sale_id)
     if draft is not None and draft.row.is_open:
-        _check_sale(draft, dead)
+        _check_sale(desk, draft, dead)
     else:
         _check_shelf(desk, dead, was.lines, draft)
         draft = None
@@ -49,11 +49,11 @@ def revive(desk: Desk, dead: OrderRow, actor: str) -> OrderRow:
     return row
 
 
-def _check_sale(draft: SaleDraft, dead: OrderRow) -> None:
+def _check_sale(desk: Desk, draft: SaleDraft, dead: OrderRow) -> None:
     sale = draft.row
     if draft.units_of(dead.buyer) + dead.quantity > sale.per_buyer_limit:
         raise LimitExceeded("the buyer has as many as one buyer may have")
-    if dead.quantity > sale.left:
+    if dead.quantity > sale.left or desk.is_waited_for(sale.id):
         raise SoldOut("sold out", units_left=sale.left)
 
 

@@ -5,7 +5,7 @@ import msgspec
 from orders.decide_payments import order_row, refund_all
 from orders.decide_shops import checkout_url
 from orders.desk import Answer, Desk, SaleDraft
-from orders.errors import NotFound
+from orders.errors import NotFound, SoldOut
 from orders.ledger import OrderKey, Wanted
 from orders.memory import Memory
 from orders.requests import Cancel, Reserve
@@ -40,20 +40,24 @@ def reserve(desk: Desk, request: Reserve) -> Answer:
     if sale is None:
         raise NotFound("no such flash sale")
     check_reserve(sale, request, desk.units_of(sale.id, request.buyer), desk.now)
+    if desk.is_waited_for(sale.id):  # what is left belongs to those who stand in line
+        raise SoldOut("sold out: others wait for what comes back", units_left=0)
     draft = desk.sale(sale.id)
     assert draft is not None
-    return _place(desk, draft, request)
+    return place_order(desk, draft, request).answer.encode()
 
 
-def _place(desk: Desk, draft: SaleDraft, request: Reserve) -> bytes:
+def place_order(desk: Desk, draft: SaleDraft, request: Reserve, space: str = CLIENT) -> OrderRow:
+    """Take the units and make the order: for a buyer's key, or for an offer (`space`)."""
     sale = draft.row
     draft.take(request.buyer, request.quantity)
     order_id = desk.new_id("ord")
-    answer = msgspec.json.encode(_order(desk, sale, request, order_id))
+    source = "flash_sale" if space == CLIENT else space
+    answer = msgspec.json.encode(_order(desk, sale, request, order_id, source))
     row = OrderRow(
         id=order_id,
         buyer=request.buyer,
-        space=CLIENT,
+        space=space,
         key=request.key,
         fingerprint=fingerprint(request),
         answer=answer.decode(),
@@ -80,11 +84,12 @@ def _place(desk: Desk, draft: SaleDraft, request: Reserve) -> bytes:
         unit_price_cents=sale.price_cents,
     )
     desk.add_order(row, [line], request.actor)
-    desk.keys[(request.buyer, request.key)] = sale.id
-    return answer
+    if space == CLIENT:
+        desk.keys[(request.buyer, request.key)] = sale.id
+    return row
 
 
-def _order(desk: Desk, sale: SaleRow, request: Reserve, order_id: str) -> Order:
+def _order(desk: Desk, sale: SaleRow, request: Reserve, order_id: str, source: str) -> Order:
     return Order(
         id=order_id,
         state="reserved",
@@ -105,7 +110,7 @@ def _order(desk: Desk, sale: SaleRow, request: Reserve, order_id: str) -> Order:
         room=sale.room,
         show=sale.show,
         flash_sale=sale.id,
-        source="flash_sale",
+        source=source,
         buyer=Buyer(id=request.buyer, name=request.buyer_name),
         metadata=request.metadata,
         delivery=None,

@@ -1,5 +1,7 @@
 """Decisions about flash sales: create, edit, cancel, start and end by the sale clock."""
 
+from typing import Any
+
 from orders.desk import Answer, Desk, SaleDraft
 from orders.errors import Invalid, NotFound, WrongState
 from orders.ledger import SkuAsked, Wanted
@@ -27,7 +29,7 @@ def _asked(request: CreateSale) -> SkuAsked:
 
 def create(desk: Desk, request: CreateSale) -> Answer:
     """Commit the units of a sale, inside the grant of the room and the stock of the product."""
-    check_new_sale(request)
+    check_new_sale(request, desk.now)
     product = _product(desk, request)
     grant = desk.facts.grants.get((product.id, request.room))
     check_grant(grant, request)
@@ -52,7 +54,9 @@ def _product(desk: Desk, request: CreateSale) -> ProductRow:
 
 
 def _new_row(desk: Desk, request: CreateSale, product: ProductRow, *, granted: bool) -> SaleRow:
-    starts_at = desk.now + request.countdown_seconds * 1000
+    starts_at = request.starts_at
+    if starts_at is None:
+        starts_at = desk.now + request.countdown_seconds * 1000
     return SaleRow(
         id=desk.new_id("sale"),
         room=request.room,
@@ -67,7 +71,7 @@ def _new_row(desk: Desk, request: CreateSale, product: ProductRow, *, granted: b
         units=request.units,
         sold=0,
         counter=1,
-        state="scheduled" if request.countdown_seconds else "running",
+        state="scheduled" if starts_at > desk.now else "running",
         per_buyer_limit=request.per_buyer_limit,
         buyers=request.buyers,
         hold_seconds=request.hold_seconds,
@@ -89,14 +93,23 @@ def edit_wants(memory: Memory, request: EditSale, wanted: Wanted) -> None:
 
 
 def edit(desk: Desk, request: EditSale) -> Answer:
-    """Refill or cut the units, change the limit or the end; what was reserved stays reserved."""
+    """
+    Refill or cut the units, change the limit, the end, or the start before it came: then the end
+    moves along. What was reserved stays reserved.
+    """
     draft = _sale(desk, request.flash_sale)
     check_sale_edit(draft.row, request.changes, desk.now)
     if "units" in request.changes:
         _resize(desk, draft, request.changes["units"])
     draft.row.per_buyer_limit = request.changes.get("per_buyer_limit", draft.row.per_buyer_limit)
-    draft.row.ends_at = request.changes.get("ends_at", draft.row.ends_at)
+    _move_times(draft.row, request.changes)
     return desk.sale_answer(draft.row)
+
+
+def _move_times(row: SaleRow, changes: dict[str, Any]) -> None:
+    lasts = row.ends_at - row.starts_at
+    row.starts_at = changes.get("starts_at", row.starts_at)
+    row.ends_at = changes.get("ends_at", row.starts_at + lasts)
 
 
 def _resize(desk: Desk, draft: SaleDraft, units: int) -> None:

@@ -24,6 +24,7 @@ from orders.rows import (
     OrderRow,
     PaymentMove,
     PaymentRow,
+    PlaceMove,
     ProductRow,
     SaleChange,
     SaleRow,
@@ -33,6 +34,7 @@ from orders.rows import (
     UnitsDelta,
 )
 from orders.shapes import FlashSale, Order
+from orders.waitlist import LineDraft
 
 LOW_PART = 10  # a tenth of the units is little: time to bring more
 
@@ -76,6 +78,7 @@ class SaleDraft:
             units=row.units,
             state=row.state,
             per_buyer_limit=row.per_buyer_limit,
+            starts_at=row.starts_at,
             ends_at=row.ends_at,
             void=row.void,
         )
@@ -93,6 +96,7 @@ class Desk:
         self.new_id = new_id
         self.n = memory.last_n
         self.sales: dict[str, SaleDraft] = {}
+        self.lines: dict[str, LineDraft] = {}
         self.keys: dict[tuple[str, str], str] = {}
         self.new_orders: dict[str, OrderRow] = {}
         self.order_base: dict[str, str] = {}  # order id -> its state before this batch
@@ -148,6 +152,27 @@ class Desk:
             return draft.units_of(buyer)
         known = self.memory.sales.get(sale_id)
         return 0 if known is None else known.units_of.get(buyer, 0)
+
+    def line(self, sale_id: str) -> LineDraft:
+        """Who waits for a sale, this batch included; nobody when it is not open."""
+        draft = self.lines.get(sale_id)
+        if draft is None:
+            known = self.memory.sales.get(sale_id)
+            draft = self.lines[sale_id] = LineDraft({} if known is None else known.line)
+        return draft
+
+    def is_waited_for(self, sale_id: str) -> bool:
+        """Whether somebody stands in line for what this sale gets back."""
+        draft = self.lines.get(sale_id)
+        if draft is not None:
+            return len(draft) > 0
+        known = self.memory.sales.get(sale_id)
+        return known is not None and bool(known.line)
+
+    def sales_with_line(self) -> list[str]:
+        """The sales that somebody waits for, this batch included."""
+        waited_for = [name for name, sale in self.memory.sales.items() if sale.line]
+        return waited_for + [name for name in self.lines if name not in waited_for]
 
     def shop(self, merchant: str) -> ShopRow:
         """How a merchant's orders are paid and sent, to look at."""
@@ -291,7 +316,7 @@ class Desk:
         for order_id in ids:
             row = self.new_orders.pop(order_id)
             self.keys.pop((row.buyer, row.key), None)
-            if row.flash_sale_id is None or row.space == "server":
+            if row.flash_sale_id is None or row.space != "client":
                 raise MemoryWrong("a key that was read and unknown is known")
             self.sales[row.flash_sale_id].take(row.buyer, -row.quantity)
             touched.add(row.flash_sale_id)
@@ -359,6 +384,12 @@ class Desk:
             elif draft.changed:
                 out.sales.append(draft.change())
             self._count_units(draft)
+        for line in self.lines.values():
+            out.new_places.extend(line.new)
+            out.place_moves.extend(
+                PlaceMove(n=place.n, state=place.state, order_id=place.order_id)
+                for place in line.ended.values()
+            )
         out.stock = sorted(
             (row for row in self.stock.values() if row.total or row.committed),
             key=lambda row: row.product_id,
@@ -388,6 +419,7 @@ class Desk:
         return bool(
             self.new_orders or self.out or self.order_base or self.stock
             or any(draft.changed for draft in self.sales.values())
+            or any(line.changed for line in self.lines.values())
         )  # fmt: skip
 
     def commit_to_memory(self) -> None:
@@ -396,6 +428,8 @@ class Desk:
         memory.last_n = self.n
         memory.keys.update(self.keys)
         memory.shops.update(self.shops)
+        for line in self.lines.values():
+            line.commit()
         for draft in self.sales.values():
             if draft.changed:
                 memory.put(draft.row, draft.taken)

@@ -31,6 +31,8 @@ from orders.rows import (
     OrderRow,
     PaymentMove,
     PaymentRow,
+    PlaceMove,
+    PlaceRow,
     ProductRow,
     RefundRow,
     SaleChange,
@@ -112,6 +114,7 @@ class Wanted(msgspec.Struct):
     coupon_codes: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (merchant, code)
     coupons_asked: set[CouponAsked] = msgspec.field(default_factory=set)
     inbound: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (merchant, id)
+    places: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (buyer, key)
     due_at: int | None = None  # orders whose deadline came by then
     void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
 
@@ -120,7 +123,7 @@ class Wanted(msgspec.Struct):
             self.keys or self.orders or self.sales or self.products or self.skus or self.grants
             or self.payments or self.payments_of or self.refunds
             or self.coupons or self.coupon_codes or self.coupons_asked
-            or self.inbound or self.due_at is not None or self.void_sale is not None
+            or self.inbound or self.places or self.due_at is not None or self.void_sale is not None
         )  # fmt: skip
 
 
@@ -139,6 +142,7 @@ class Facts(msgspec.Struct):
     coupons: dict[tuple[str, str], CouponRow] = msgspec.field(default_factory=dict)
     coupon_uses: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)  # (id, buyer)
     inbound: set[tuple[str, str]] = msgspec.field(default_factory=set)  # known ones
+    places: dict[tuple[str, str], PlaceRow] = msgspec.field(default_factory=dict)
     due: list[str] = msgspec.field(default_factory=list)  # ids of `orders`, oldest first
     due_more: bool = False  # there may be more than these
     next_due_at: int | None = None  # the earliest deadline after `due_at`
@@ -174,6 +178,8 @@ class Effects(msgspec.Struct):
     grants: list[GrantRow] = msgspec.field(default_factory=list)  # limits set; `used` untouched
     grants_used: list[GrantDelta] = msgspec.field(default_factory=list)
     notes: list[NoteRow] = msgspec.field(default_factory=list)
+    place_moves: list[PlaceMove] = msgspec.field(default_factory=list)
+    new_places: list[PlaceRow] = msgspec.field(default_factory=list)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)
@@ -189,6 +195,7 @@ class Loaded(msgspec.Struct):
     next_due_at: int | None
     shops: list[ShopRow]
     voids: list[str]  # sales whose orders are still to be cancelled
+    waiting: list[PlaceRow] = msgspec.field(default_factory=list)  # in the open sales, in order
 
 
 class Transaction(Protocol):

@@ -21,6 +21,7 @@ from orders.tables_memory import (
     last_number,
     next_due,
     write_orders,
+    write_places,
     write_products,
     write_sales,
 )
@@ -109,6 +110,11 @@ class MemoryLedger:
             next_due_at=next_due(tables, -1),
             shops=[copy.copy(row) for row in tables.shops.values()],
             voids=[row.id for row in tables.sales.values() if row.void == VOID_WANTED],
+            waiting=[
+                copy.copy(place)
+                for _n, place in sorted(tables.places.items())
+                if place.flash_sale_id in ids and place.state == "waiting"
+            ],
         )
         await self._pause("loaded")
         return loaded
@@ -180,6 +186,7 @@ class MemoryTransaction:
         write_products(self.draft, effects)
         write_sales(self.draft, effects)
         write_orders(self.draft, effects)
+        write_places(self.draft, effects)
 
     async def commit(self) -> None:
         await self.pause("before commit")

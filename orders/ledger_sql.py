@@ -41,6 +41,7 @@ from orders.rows import (
     GrantRow,
     OrderRow,
     PaymentRow,
+    PlaceRow,
     ProductRow,
     RefundRow,
     Row,
@@ -180,6 +181,9 @@ class SqlTransaction:
         await self._read_coupons(facts, wanted)
         if wanted.inbound:
             await self._read_inbound(facts, wanted)
+        if wanted.places:
+            rows = await self._do.places_by_key.run(self._connection, sorted(wanted.places))
+            facts.places |= {(row.buyer, row.key): row for row in _rows(PlaceRow, rows)}
 
     async def _read_inbound(self, facts: Facts, wanted: Wanted) -> None:
         rows = await self._do.inbound_known.run(self._connection, sorted(wanted.inbound))
@@ -282,6 +286,7 @@ class SqlTransaction:
             (do.units_taken, out.units_taken), (do.moves, out.moves), (do.lines, out.lines),
             (do.payments, out.payments), (do.payment_moves, out.payment_moves),
             (do.refunds, out.refunds), (do.edges, out.edges), (do.notes, out.notes),
+            (do.place_moves, out.place_moves), (do.new_places, out.new_places),
         ):  # fmt: skip
             if rows:
                 result = await statement.run(self._connection, rows)
@@ -324,6 +329,10 @@ async def _load(connection: AsyncConnection) -> Loaded:
     )
     voids = await connection.execute(select(s.id).where(s.void == VOID_WANTED).order_by(s.id))
     shops = _rows(ShopRow, await connection.execute(select(t.shop)))
+    w = t.waitlist.c
+    waiting = await connection.execute(
+        select(t.waitlist).where(w.flash_sale_id.in_(ids), w.state == "waiting").order_by(w.n)
+    )
     return Loaded(
         sales=sales,
         units=[(row[0], row[1], row[2]) for row in units],
@@ -332,12 +341,15 @@ async def _load(connection: AsyncConnection) -> Loaded:
         next_due_at=await _next_due(connection, -1),
         shops=shops,
         voids=[row[0] for row in voids],
+        waiting=_rows(PlaceRow, waiting),
     )
 
 
 async def last_number(connection: AsyncConnection) -> int:
-    """The newest number that the writer gave to an edge, a note or a stock change."""
-    columns: Sequence[Any] = (t.order_edges.c.n, t.feed_note.c.n, t.stock_change.c.n)
+    """The newest number that the writer gave to an edge, a note, a stock change or a place."""
+    columns: Sequence[Any] = (
+        t.order_edges.c.n, t.feed_note.c.n, t.stock_change.c.n, t.waitlist.c.n,
+    )  # fmt: skip
     newest = [(await connection.execute(select(func.max(column)))).scalar() for column in columns]
     return max(number or 0 for number in newest)
 

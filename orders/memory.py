@@ -8,7 +8,7 @@ there is nothing to repair after a crash.
 import msgspec
 
 from orders.ledger import Loaded
-from orders.rows import SaleRow
+from orders.rows import PlaceRow, SaleRow
 
 
 class OpenSale(msgspec.Struct):
@@ -17,6 +17,7 @@ class OpenSale(msgspec.Struct):
     row: SaleRow
     units_of: dict[str, int]
     buyers: set[str] = msgspec.field(default_factory=set)  # who has an order in it, of any state
+    line: dict[str, PlaceRow] = msgspec.field(default_factory=dict)  # who waits, first to last
 
 
 class Memory:
@@ -30,6 +31,8 @@ class Memory:
         self.keys = {(buyer, key): sale for buyer, key, sale in loaded.keys}
         for buyer, _key, sale in loaded.keys:
             self.sales[sale].buyers.add(buyer)
+        for place in loaded.waiting:
+            self.sales[place.flash_sale_id].line[place.buyer] = place
         self.last_n = loaded.last_n
         self.next_due_at = loaded.next_due_at
         self.voids = list(loaded.voids)
@@ -38,6 +41,14 @@ class Memory:
     def next_tick_at(self) -> int | None:
         """When the next sale starts or ends."""
         return min((_turn(sale.row) for sale in self.sales.values()), default=None)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is work that waits for no request: orders to end, units to offer."""
+        return bool(self.voids) or any(
+            sale.line and sale.row.left and sale.row.state == "running"
+            for sale in self.sales.values()
+        )
 
     def is_due(self, sale: OpenSale, now: int) -> bool:
         """Whether a deadline has come that may change what this sale has left."""

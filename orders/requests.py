@@ -158,6 +158,23 @@ class Cancel(Request, tag="cancel"):
     order: str
 
 
+class JoinWaitlist(Request, tag="join_waitlist"):
+    """Line up for what comes back to a sold-out sale: `quantity` units, or as many as there are."""
+
+    flash_sale: str
+    buyer: str
+    buyer_name: str
+    guest: bool
+    quantity: int
+    key: str  # made by the client; (buyer, key) is one place for ever
+    metadata: dict[str, Any] = {}
+
+
+class LeaveWaitlist(Request, tag="leave_waitlist"):
+    flash_sale: str
+    buyer: str
+
+
 class CreateProduct(Request, tag="create_product"):
     merchant: str
     sku: str
@@ -200,6 +217,7 @@ class CreateSale(Request, tag="create_sale"):
     per_buyer_limit: int = 1
     buyers: Buyers = "account"
     countdown_seconds: int = 0
+    starts_at: int | None = None  # milliseconds of the sale clock, instead of a countdown
     duration_seconds: int = 300
     hold_seconds: int = 300
     confirm_low_price: bool = False
@@ -207,7 +225,7 @@ class CreateSale(Request, tag="create_sale"):
 
 class EditSale(Request, tag="edit_sale"):
     flash_sale: str
-    changes: dict[str, Any]  # any of units, per_buyer_limit, ends_at (milliseconds)
+    changes: dict[str, Any]  # any of units, per_buyer_limit, starts_at, ends_at (milliseconds)
 
 
 class CancelSale(Request, tag="cancel_sale"):
@@ -236,6 +254,8 @@ AnyRequest = (
     | Complete
     | Refund
     | Cancel
+    | JoinWaitlist
+    | LeaveWaitlist
     | CreateProduct
     | EditProduct
     | AdjustStock
@@ -253,10 +273,14 @@ AnyRequest = (
 #: What makes an order: found again by its key, and one on its way at a time for each buyer.
 Placing = Reserve | CreateOrder
 
+#: What buyers want of what is scarce: decided strictly in the order in which it came.
+Queueing = Placing | JoinWaitlist
+
 #: Requests that may be decided again when nobody knows whether they were committed: they find
 #: what they did the first time.
 REPEATABLE = (
     Reserve, CreateOrder, Pay, StartPayment, Verdict, MarkPaid, Ship, Complete, Cancel, Inbound,
+    JoinWaitlist, LeaveWaitlist,
 )  # fmt: skip
 
 

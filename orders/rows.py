@@ -365,6 +365,34 @@ class CouponBuyerDelta(Row):
     uses: int
 
 
+class PlaceRow(Row):
+    """
+    A place in the waiting list of a sale. `n` is the order in line, in the writer's numbers;
+    `order_id` is the order that its offer made. Who waits for a sale that is over is stored as
+    `waiting` and waits for nothing.
+    """
+
+    n: int
+    flash_sale_id: str
+    buyer: str
+    buyer_name: str
+    guest: int
+    quantity: int
+    key: str
+    metadata: str
+    state: str  # waiting | offered | left | passed: had as many as one buyer may have by then
+    order_id: str | None
+    joined_at: int
+
+
+class PlaceMove(Row):
+    """A place that was `waiting` and waits no more."""
+
+    n: int
+    state: str
+    order_id: str | None
+
+
 class NoteRow(Row):
     """An event of the feed that is no edge of an order."""
 
@@ -385,6 +413,7 @@ class SaleChange(Row):
     units: int
     state: str
     per_buyer_limit: int
+    starts_at: int
     ends_at: int
     void: int
 

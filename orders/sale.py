@@ -25,6 +25,7 @@ from orders.rows import GrantRow, OrderRow, ProductRow, SaleRow
 from orders.text import check_text
 
 MAX_COUNTDOWN_SECONDS = 300
+MAX_AHEAD_SECONDS = 30 * 24 * 3600  # a planned sale holds its units out of stock until it starts
 MAX_DURATION_SECONDS = 24 * 3600  # a sale that runs longer is an ordinary price
 MAX_HOLD_SECONDS = 24 * 3600
 MAX_KEY_CHARS = 255
@@ -96,7 +97,7 @@ def check_open(sale: SaleRow, now: int) -> None:
         raise NotStarted("the sale has not started", starts_in_ms=sale.starts_at - now)
 
 
-def check_new_sale(request: CreateSale) -> None:
+def check_new_sale(request: CreateSale, now: int) -> None:
     """The values of a new sale, before any row is known."""
     check_text(request.room, "room", most=MAX_ID_CHARS)
     check_text(request.sku, "sku", most=64)
@@ -111,6 +112,18 @@ def check_new_sale(request: CreateSale) -> None:
         check_integer(getattr(request, name), name, least=least, most=most)
     if request.buyers not in ("account", "guest"):
         raise Invalid("buyers must be account or guest", field="buyers")
+    if request.starts_at is not None:
+        if request.countdown_seconds:
+            raise Invalid("give countdown_seconds or starts_at, not both", field="starts_at")
+        check_start(request.starts_at, now)
+
+
+def check_start(starts_at: object, now: int) -> None:
+    """A planned start: not in the past, and not so far off that its units are held for nothing."""
+    latest = now + MAX_AHEAD_SECONDS * 1000
+    if type(starts_at) is not int or not now <= starts_at <= latest:
+        days = MAX_AHEAD_SECONDS // (24 * 3600)
+        raise Invalid(f"starts_at must lie in the next {days} days", field="starts_at")
 
 
 def check_grant(grant: GrantRow | None, request: CreateSale) -> None:
@@ -161,16 +174,24 @@ def check_sale_edit(sale: SaleRow, changes: dict[str, Any], now: int) -> None:
     """Which fields of an open sale may change, and to what."""
     if not sale.is_open or now >= sale.ends_at:
         raise WrongState(f"the sale is {sale.state}", state=sale.state)
-    unknown = changes.keys() - {"units", "per_buyer_limit", "ends_at"}
+    unknown = changes.keys() - {"units", "per_buyer_limit", "starts_at", "ends_at"}
     if unknown or not changes:
-        raise Invalid("units, per_buyer_limit and ends_at may be changed", fields=sorted(unknown))
+        raise Invalid(
+            "units, per_buyer_limit, starts_at and ends_at may be changed", fields=sorted(unknown)
+        )
     if "units" in changes:
         check_integer(changes["units"], "units", least=1, most=MAX_UNITS)
         if changes["units"] < sale.sold:
             raise Invalid(f"{sale.sold} units are sold already", field="units", sold=sale.sold)
     if "per_buyer_limit" in changes:
         check_integer(changes["per_buyer_limit"], "per_buyer_limit", least=1, most=MAX_UNITS)
+    starts_at = sale.starts_at
+    if "starts_at" in changes:
+        if now >= sale.starts_at:
+            raise WrongState("the sale has started", state=sale.state)
+        check_start(changes["starts_at"], now)
+        starts_at = changes["starts_at"]
     if "ends_at" in changes:
-        earliest = max(now, sale.starts_at) + 1
-        latest = sale.starts_at + MAX_DURATION_SECONDS * 1000
+        earliest = max(now, starts_at) + 1
+        latest = starts_at + MAX_DURATION_SECONDS * 1000
         check_integer(changes["ends_at"], "ends_at", least=earliest, most=max(earliest, latest))

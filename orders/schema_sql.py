@@ -122,7 +122,7 @@ orders = Table(
     _big("amount_cents"), _big("refunded_cents"), _text("currency"), _big("restocked"),
     _big("created_at"), _big("expires_at", null=True), _big("paid_at", null=True),
     UniqueConstraint("buyer", "space", "key"),
-    CheckConstraint(_states("space", ("client", "server")), name="space"),
+    CheckConstraint(_states("space", ("client", "server", "waitlist")), name="space"),
     CheckConstraint(_states("state", STATES), name="state"),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("amount_cents >= 0", name="amount"),
@@ -181,6 +181,23 @@ feed_note = Table(
     "feed_note", metadata,
     _big("n", key=True),
     _text("type"), _text("merchant"), _text("room", null=True), _big("at"), _text("data"),
+)  # fmt: skip
+
+waitlist = Table(
+    "waitlist", metadata,
+    _big("n", key=True),
+    _text("flash_sale_id"), _text("buyer"), _text("buyer_name"), _big("guest"), _big("quantity"),
+    _text("key"), _text("metadata"), _text("state"), _text("order_id", null=True),
+    _big("joined_at"),
+    UniqueConstraint("buyer", "key"),
+    CheckConstraint("quantity > 0", name="quantity"),
+    CheckConstraint(_states("state", ("waiting", "offered", "left", "passed")), name="state"),
+    CheckConstraint("(state = 'offered') = (order_id IS NOT NULL)", name="order"),
+    Index(None, "flash_sale_id", "n"),
+    Index(
+        "ix_waitlist_waiting", "flash_sale_id", "buyer", unique=True,
+        sqlite_where=text("state = 'waiting'"), postgresql_where=text("state = 'waiting'"),
+    ),
 )  # fmt: skip
 
 coupon = Table(

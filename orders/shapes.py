@@ -114,6 +114,24 @@ class Order(msgspec.Struct, kw_only=True):
     replaces: str | None = None  # the dead order whose late payment made this one
 
 
+PlaceState = Literal["waiting", "offered", "left", "passed", "over"]
+
+
+class Place(msgspec.Struct, kw_only=True):
+    """
+    A buyer's place in the waiting list of a sale. `offered`: `order` is held for the buyer.
+    `passed`: at its turn the buyer had as many units as one may have. `over`: the sale is.
+    """
+
+    flash_sale: str
+    state: PlaceState
+    position: int | None  # from 1, while waiting
+    waiting: int  # people in line
+    quantity: int  # wished for; an offer may be of fewer
+    order: str | None
+    joined_at: str
+
+
 class Refund(msgspec.Struct, kw_only=True):
     """Money that went back: a part of an order, or a whole payment that no order could take."""
 

@@ -21,7 +21,7 @@ PAYMENT_MOVE_FIELDS = (
 )  # fmt: skip
 SALE_FIELDS = (
     ("id", TEXT), ("known", BIG), ("sold_delta", BIG), ("units", BIG), ("state", TEXT),
-    ("per_buyer_limit", BIG), ("ends_at", BIG), ("void", BIG),
+    ("per_buyer_limit", BIG), ("starts_at", BIG), ("ends_at", BIG), ("void", BIG),
 )  # fmt: skip
 UNITS_FIELDS = (("flash_sale_id", TEXT), ("buyer", TEXT), ("delta", BIG))
 STOCK_FIELDS = (("product_id", TEXT), ("total", BIG), ("committed", BIG))
@@ -42,7 +42,8 @@ WHERE buyer_units.units + excluded.units <=
 
 UPDATE_SALES = """
 sold = flash_sale.sold + r.sold_delta, counter = flash_sale.counter + 1, units = r.units,
-state = r.state, per_buyer_limit = r.per_buyer_limit, ends_at = r.ends_at, void = r.void
+state = r.state, per_buyer_limit = r.per_buyer_limit, starts_at = r.starts_at,
+ends_at = r.ends_at, void = r.void
  WHERE flash_sale.id = r.id AND flash_sale.counter = r.known
 AND flash_sale.sold + r.sold_delta <= r.units AND flash_sale.sold + r.sold_delta >= 0
 """
@@ -152,6 +153,20 @@ class Statements:
             ASKED_FIELDS,
             f"SELECT o.coupon_id, o.buyer, o.used{of_shop}"
             " JOIN coupon_buyer o ON o.coupon_id = c.id AND o.buyer = r.buyer",
+        )
+        self.places_by_key = select(
+            dialect,
+            (("buyer", TEXT), ("key", TEXT)),
+            "SELECT o.* FROM {r} JOIN waitlist o ON o.buyer = r.buyer AND o.key = r.key"
+            " ORDER BY o.n" + lock,
+        )
+        self.new_places = insert(dialect, t.waitlist)
+        self.place_moves = update(
+            dialect,
+            t.waitlist,
+            (("n", BIG), ("state", TEXT), ("order_id", TEXT)),
+            "state = r.state, order_id = r.order_id"
+            " WHERE waitlist.n = r.n AND waitlist.state = 'waiting'",
         )
         self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
         self.lines = insert(dialect, t.order_lines)

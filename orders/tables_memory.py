@@ -32,6 +32,7 @@ from orders.rows import (
     NoteRow,
     OrderRow,
     PaymentRow,
+    PlaceRow,
     ProductRow,
     RefundRow,
     Row,
@@ -44,7 +45,7 @@ from orders.rows import (
 #: how many rows an UPDATE found: without it a refused change is only left out.
 GUARDS = (
     "fence", "unique key", "counter", "units", "limit", "state", "stock", "grant", "sequence",
-    "payment", "coupon", "sku", "rowcount",
+    "payment", "coupon", "sku", "place", "rowcount",
 )  # fmt: skip
 
 
@@ -67,6 +68,8 @@ class Tables:
         self.coupon_uses: list[CouponUseRow] = []
         self.shops: MutableMapping[str, ShopRow] = {}
         self.inbound: MutableMapping[tuple[str, str], InboundRow] = {}
+        self.places: MutableMapping[int, PlaceRow] = {}
+        self.place_keys: MutableMapping[tuple[str, str], int] = {}  # (buyer, key) -> n
         self.edges: MutableMapping[tuple[str, int], EdgeRow] = {}  # (order, sequence)
         self.lines: list[LineRow] = []
         self.notes: list[NoteRow] = []
@@ -120,7 +123,7 @@ def beat(tables: Tables, fence: int, now: int) -> None:
 def last_number(tables: Tables) -> int:
     """The newest number that the writer gave away."""
     newest = [rows[-1].n for rows in (tables.notes, tables.stock_changes) if rows]
-    return max([*newest, *(row.n for row in tables.edges.values())], default=0)
+    return max([*newest, *tables.places, *(row.n for row in tables.edges.values())], default=0)
 
 
 def next_due(tables: Tables, after: int) -> int | None:
@@ -174,6 +177,9 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
         facts.payments_of[name] = sorted(found, key=lambda row: (row.provider, row.id))
     _find_coupons(tables, wanted, facts)
     facts.inbound |= {place for place in wanted.inbound if place in tables.inbound}
+    for mine in sorted(wanted.places):
+        if mine in tables.place_keys:
+            facts.places[mine] = copy.copy(tables.places[tables.place_keys[mine]])
     for asked in wanted.skus:
         facts.skus[asked] = [
             row.id
@@ -278,7 +284,8 @@ def write_sales(tables: Tables, effects: Effects) -> None:
         row.sold += change.sold_delta
         row.counter += 1
         row.units, row.state, row.void = change.units, change.state, change.void
-        row.per_buyer_limit, row.ends_at = change.per_buyer_limit, change.ends_at
+        row.per_buyer_limit = change.per_buyer_limit
+        row.starts_at, row.ends_at = change.starts_at, change.ends_at
         if not tables.refuses("units", 0 <= row.sold <= row.units, f"units of {row.id}"):
             tables.sales[row.id] = row
     for delta in (*effects.units_returned, *effects.units_taken):
@@ -342,6 +349,20 @@ def write_orders(tables: Tables, effects: Effects) -> None:
             tables.edges[at] = step
     tables.lines.extend(effects.lines)
     tables.notes.extend(effects.notes)
+
+
+def write_places(tables: Tables, effects: Effects) -> None:
+    """The statements on waiting lists."""
+    for move in effects.place_moves:
+        place = copy.copy(tables.places[move.n])
+        if not tables.refuses("place", place.state == "waiting", f"place {move.n}"):
+            place.state, place.order_id = move.state, move.order_id
+            tables.places[move.n] = place
+    for new in effects.new_places:
+        mine = (new.buyer, new.key)
+        if not tables.refuses("place", mine not in tables.place_keys, f"place of {new.buyer}"):
+            tables.place_keys[mine] = new.n
+            tables.places[new.n] = copy.copy(new)
 
 
 def _write_payments(tables: Tables, effects: Effects) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from orders.errors import InFlight, Refusal, Unavailable
 from orders.ledger import Answers, Failure
-from orders.requests import AnyRequest, Placing
+from orders.requests import AnyRequest, Placing, Queueing
 from orders.sale import check_repeat_fingerprint
 
 MAX_WAITING = 10_000  # requests a process; at 5,000 a second the last one waits 2 s
@@ -45,7 +45,9 @@ class WaitingLine:
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._monotonic_ms = monotonic_ms
         self._line: deque[Ask] = deque()
-        self._buyers: set[str] = set()  # who has a reservation in flight, taken ones included
+        self._buyers: set[str] = (
+            set()
+        )  # who has a reservation or a place in flight, taken ones included
         self._open = 0  # everything not answered yet, taken ones included
         self.filled = asyncio.Event()
 
@@ -57,7 +59,7 @@ class WaitingLine:
         if self._open >= MAX_WAITING:
             done(Unavailable("too many requests are waiting: try again in a moment"))
             return
-        if isinstance(request, Placing):
+        if isinstance(request, Queueing):
             if request.buyer in self._buyers:
                 done(InFlight("your last reservation is still being worked on: ask again"))
                 return
@@ -78,7 +80,7 @@ class WaitingLine:
             batch.append(self._line.popleft())
         if not self._line:
             self.filled.clear()
-        batch.sort(key=lambda ask: isinstance(ask.request, Placing))
+        batch.sort(key=lambda ask: isinstance(ask.request, Queueing))
         return batch
 
     def drop_old(self) -> None:
@@ -98,7 +100,7 @@ class WaitingLine:
     def answer(self, ask: Ask, result: Answered) -> None:
         """Let a waiter go."""
         self._open -= 1
-        if isinstance(ask.request, Placing):
+        if isinstance(ask.request, Queueing):
             self._buyers.discard(ask.request.buyer)
         ask.done(result)
 

@@ -174,7 +174,9 @@ def upgrade() -> None:
         sa.Column("created_at", BIG, autoincrement=False, nullable=False),
         sa.Column("expires_at", BIG, autoincrement=False, nullable=True),
         sa.Column("paid_at", BIG, autoincrement=False, nullable=True),
-        sa.CheckConstraint("space IN ('client', 'server')", name=op.f("ck_orders_space")),
+        sa.CheckConstraint(
+            "space IN ('client', 'server', 'waitlist')", name=op.f("ck_orders_space")
+        ),
         sa.CheckConstraint(
             "state IN ('cancelled', 'completed', 'expired', 'paid', 'payment_unknown', 'pending_payment', 'refunded', 'refunding', 'reserved', 'shipped')",
             name=op.f("ck_orders_state"),
@@ -292,6 +294,43 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_stock_change_product_id"), "stock_change", ["product_id"], unique=False
+    )
+    op.create_table(
+        "waitlist",
+        sa.Column("n", BIG, autoincrement=False, nullable=False),
+        sa.Column("flash_sale_id", sa.Text(), nullable=False),
+        sa.Column("buyer", sa.Text(), nullable=False),
+        sa.Column("buyer_name", sa.Text(), nullable=False),
+        sa.Column("guest", BIG, autoincrement=False, nullable=False),
+        sa.Column("quantity", BIG, autoincrement=False, nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("metadata", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("joined_at", BIG, autoincrement=False, nullable=False),
+        sa.CheckConstraint(
+            "(state = 'offered') = (order_id IS NOT NULL)", name=op.f("ck_waitlist_order")
+        ),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'offered', 'left', 'passed')", name=op.f("ck_waitlist_state")
+        ),
+        sa.CheckConstraint("quantity > 0", name=op.f("ck_waitlist_quantity")),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_waitlist")),
+        sa.UniqueConstraint("buyer", "key", name=op.f("uq_waitlist_buyer_key")),
+    )
+    op.create_index(
+        op.f("ix_waitlist_flash_sale_id_waitlist_n"),
+        "waitlist",
+        ["flash_sale_id", "n"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_waitlist_waiting",
+        "waitlist",
+        ["flash_sale_id", "buyer"],
+        unique=True,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "coupon_buyer",
