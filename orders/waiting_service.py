@@ -45,9 +45,7 @@ class WaitingLine:
     def __init__(self, monotonic_ms: Callable[[], int]) -> None:
         self._monotonic_ms = monotonic_ms
         self._line: deque[Ask] = deque()
-        self._buyers: set[str] = (
-            set()
-        )  # who has a reservation or a place in flight, taken ones included
+        self._buyers: set[str] = set()  # who has a wish in flight, taken ones included
         self._open = 0  # everything not answered yet, taken ones included
         self.filled = asyncio.Event()
 
