@@ -59,6 +59,7 @@ class Writer:
         self._demo_payments = demo_payments
         self._dead_holder = dead_holder
         self._line = WaitingLine(monotonic_ms)
+        self._patience = Patience(self.submit, ledger)
         self._merger = self.merging(
             ledger, self._line, holder=holder, monotonic_ms=monotonic_ms, new_id=new_id,
             on_news=on_news,
