@@ -86,6 +86,17 @@ ACTIONS: dict[str, Rule] = {
     "room.pin": ROOM_STAFF,
     "room.shelf": ROOM_STAFF,
     "room.products": ROOM_STAFF,
+    # what is said in rooms
+    "chat.rules": ROOM_STAFF,
+    "chat.words": ROOM_STAFF,
+    "chat.mute": ROOM_STAFF,
+    "chat.ban": ROOM_STAFF,
+    "chat.delete": ROOM_STAFF,
+    "chat.report": SIGNED_IN,
+    "chat.reports": ROOM_STAFF,
+    "chat.held": ROOM_STAFF,
+    "chat.audit": ROOM_STAFF,
+    "words.edit": ADMIN,  # the lists of all rooms
     # goods
     "product.list": SHOPKEEPER,
     "product.create": SHOPKEEPER,
@@ -101,6 +112,9 @@ ACTIONS: dict[str, Rule] = {
     "sale.edit": SELLER,
     "sale.cancel": SELLER,
     "sale.reserve": SIGNED_IN,  # account or guest, as the sale says: decided by the writer
+    "waitlist.read": SIGNED_IN,  # the own place
+    "waitlist.join": SIGNED_IN,
+    "waitlist.leave": SIGNED_IN,
     # orders
     "order.create": SIGNED_IN,
     "order.list": PARTY_OF_THE_ORDER,
@@ -146,6 +160,8 @@ ACTIONS: dict[str, Rule] = {
     "api.unsubscribe": KEY,
     # RPC methods of the viewer socket
     "rpc.reserve": SIGNED_IN,
+    "rpc.waitlist.join": SIGNED_IN,
+    "rpc.waitlist.leave": SIGNED_IN,
     "rpc.order.create": SIGNED_IN,
     "rpc.order.pay": BUYER,
     "rpc.order.cancel": BUYER,

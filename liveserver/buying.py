@@ -11,9 +11,12 @@ from orders.errors import InFlight, Refusal
 from orders.requests import (
     Cancel,
     CreateOrder,
+    JoinWaitlist,
+    LeaveWaitlist,
     LineAsked,
     Pay,
     Placing,
+    Queueing,
     Reserve,
     StartPayment,
     Verdict,
@@ -109,7 +112,44 @@ async def create(
     )
 
 
-async def _place(services: Services, request: Placing) -> bytes:
+async def join(
+    services: Services,
+    identity: Identity,
+    sale: str,
+    quantity: int,
+    key: str,
+    metadata: dict[str, Any],
+) -> bytes:
+    """
+    Line up for what comes back to a sold-out sale; the place's JSON. The key gets its place again,
+    in the state of now.
+
+    Raises:
+        orders.errors.Refusal: What the writer decided, or `InFlight`.
+    """
+    return await _place(
+        services,
+        JoinWaitlist(
+            flash_sale=sale,
+            buyer=identity.user,
+            buyer_name=identity.name,
+            guest=identity.guest,
+            quantity=quantity,
+            key=key,
+            metadata=metadata,
+            actor=identity.user,
+        ),
+    )
+
+
+async def leave(services: Services, identity: Identity, sale: str) -> None:
+    """Give the place in line up; without one nothing happens. Raises orders.errors.Refusal."""
+    await services.door.ask(
+        LeaveWaitlist(flash_sale=sale, buyer=identity.user, actor=identity.user)
+    )
+
+
+async def _place(services: Services, request: Queueing) -> bytes:
     if request.buyer in services.reserving:
         raise _in_flight()
     services.reserving.add(request.buyer)

@@ -37,6 +37,10 @@ class ReserveArguments(Arguments, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
+class SaleArguments(Arguments, kw_only=True):
+    flash_sale: Id
+
+
 class CreateArguments(Arguments, kw_only=True):
     lines: Lines
     room: RoomId | None = None
@@ -68,6 +72,8 @@ class Rpc:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._methods: dict[str, tuple[type[Arguments], _Method]] = {
+            "waitlist.join": (ReserveArguments, self._join),
+            "waitlist.leave": (SaleArguments, self._leave),
             "order.create": (CreateArguments, self._create),
             "order.pay": (PayArguments, self._pay),
             "order.cancel": (OrderArguments, self._cancel),
@@ -121,6 +127,20 @@ class Rpc:
 
         buying.place(self._services, request, answered)
 
+    async def _join(self, identity: Identity | None, asked: ReserveArguments) -> bytes:
+        who = _somebody(identity)
+        allow(who, "rpc.waitlist.join")
+        place = await buying.join(
+            self._services, who, asked.flash_sale, asked.quantity, asked.key, asked.metadata
+        )
+        return _under("place", place)
+
+    async def _leave(self, identity: Identity | None, asked: SaleArguments) -> bytes:
+        who = _somebody(identity)
+        allow(who, "rpc.waitlist.leave")
+        await buying.leave(self._services, who, asked.flash_sale)
+        return b"{}"
+
     async def _create(self, identity: Identity | None, asked: CreateArguments) -> bytes:
         who = _somebody(identity)
         allow(who, "rpc.order.create")
@@ -140,8 +160,9 @@ class Rpc:
         return _under("order", await buying.cancel(self._services, who, asked.order))
 
     async def _like(self, identity: Identity | None, asked: LikeArguments) -> bytes:
-        allow(identity, "rpc.like")
-        await self._services.rooms.like(asked.room, asked.count)
+        who = _somebody(identity)
+        allow(who, "rpc.like")
+        await self._services.rooms.like(asked.room, asked.count, who.user)
         return b"{}"
 
     async def _snapshot(self, identity: Identity | None, asked: RoomArguments) -> bytes:

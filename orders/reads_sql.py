@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from orders import schema_sql as t
@@ -21,9 +21,10 @@ from orders.failures_sql import ERRORS, failure_of
 from orders.lease import Lease
 from orders.lease_sql import read as read_lease
 from orders.ledger_sql import find_answer
-from orders.rows import OPEN_STATES, CouponRow, ProductRow, SaleRow, ShopRow, merged
-from orders.shapes import Coupon, FlashSale, Grant, Order, OrderEdge, Product, Turnover
+from orders.rows import OPEN_STATES, CouponRow, PlaceRow, ProductRow, SaleRow, ShopRow, merged
+from orders.shapes import Coupon, FlashSale, Grant, Order, OrderEdge, Place, Product, Turnover
 from orders.times import rfc3339
+from orders.waitlist import nowhere, shape
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,31 @@ class Reads:
                 s.room == room, or_(s.state.in_(OPEN_STATES), s.ends_at > shown_from)
             )
             return await _sales(connection, query.order_by(s.id), lease)
+
+    async def place(self, sale_id: str, buyer: str) -> Place | None:
+        """A buyer's newest place in the waiting list of a sale; None when there is no such sale."""
+        s, w = t.flash_sale.c, t.waitlist.c
+        mine = select(t.waitlist).where(w.flash_sale_id == sale_id, w.buyer == buyer)
+        async with self._connect() as connection:
+            state = (
+                await connection.execute(select(s.state).where(s.id == sale_id))
+            ).scalar_one_or_none()
+            if state is None:
+                return None
+            row = (await connection.execute(mine.order_by(w.n.desc()).limit(1))).one_or_none()
+            n, people = (0 if row is None else row.n), (0, 0)
+            if state in OPEN_STATES:
+                ahead = func.coalesce(func.sum(case((w.n <= n, 1), else_=0)), 0)
+                line = select(ahead, func.count()).where(
+                    w.flash_sale_id == sale_id, w.state == "waiting"
+                )
+                stands, waiting = (await connection.execute(line)).one()
+                people = (int(stands), waiting)
+        if row is None:
+            return nowhere(sale_id, people[1])
+        place = PlaceRow(**row._mapping)
+        waits = place.state == "waiting" and state in OPEN_STATES
+        return shape(place, people[0] if waits else None, people[1])
 
     async def sale_merchant(self, sale_id: str) -> str | None:
         """The merchant of a sale's product, to decide who may change it."""

@@ -114,13 +114,14 @@ class Order(msgspec.Struct, kw_only=True):
     replaces: str | None = None  # the dead order whose late payment made this one
 
 
-PlaceState = Literal["waiting", "offered", "left", "passed", "over"]
+PlaceState = Literal["none", "waiting", "offered", "left", "passed", "over"]
 
 
 class Place(msgspec.Struct, kw_only=True):
     """
     A buyer's place in the waiting list of a sale. `offered`: `order` is held for the buyer.
-    `passed`: at its turn the buyer had as many units as one may have. `over`: the sale is.
+    `passed`: at its turn the buyer had as many units as one may have. `over`: the sale is. `none`:
+    this buyer never lined up.
     """
 
     flash_sale: str
@@ -129,7 +130,7 @@ class Place(msgspec.Struct, kw_only=True):
     waiting: int  # people in line
     quantity: int  # wished for; an offer may be of fewer
     order: str | None
-    joined_at: str
+    joined_at: str | None
 
 
 class Refund(msgspec.Struct, kw_only=True):

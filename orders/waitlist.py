@@ -148,3 +148,16 @@ def shape(place: PlaceRow, position: int | None, people: int) -> Place:
         order=place.order_id,
         joined_at=rfc3339(place.joined_at),
     )
+
+
+def nowhere(sale_id: str, people: int) -> Place:
+    """What a buyer sees who never lined up for this sale."""
+    return Place(
+        flash_sale=sale_id,
+        state="none",
+        position=None,
+        waiting=people,
+        quantity=0,
+        order=None,
+        joined_at=None,
+    )

@@ -12,9 +12,10 @@ from liveserver.rpc import (
     PayArguments,
     ReserveArguments,
     RoomArguments,
+    SaleArguments,
 )
 from liveserver.web.requests.rooms import ShelfItem, Snapshot
-from orders.shapes import FlashSale, Order, Product
+from orders.shapes import FlashSale, Order, Place, Product
 from orders.webhooks import EVENT_TYPES
 from rooms.room import ChatRules, Room
 
@@ -137,6 +138,10 @@ class OrderAnswer(Struct, kw_only=True):
     order: Order
 
 
+class PlaceAnswer(Struct, kw_only=True):
+    place: Place
+
+
 class OrderData(Struct, kw_only=True):
     order: Order
 
@@ -203,6 +208,8 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
 
 RPC: dict[str, tuple[type[Struct], type[Struct] | None]] = {
     "reserve": (ReserveArguments, OrderAnswer),
+    "waitlist.join": (ReserveArguments, PlaceAnswer),
+    "waitlist.leave": (SaleArguments, None),
     "order.create": (CreateArguments, OrderAnswer),
     "order.pay": (PayArguments, OrderAnswer),
     "order.cancel": (OrderArguments, OrderAnswer),

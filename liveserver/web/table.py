@@ -12,6 +12,7 @@ from liveserver.web.handlers import (
     rooms,
     sales,
     sessions,
+    waitlists,
     webhooks,
 )
 from liveserver.web.route import Route
@@ -22,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *rooms.ROUTES,
     *products.ROUTES,
     *sales.ROUTES,
+    *waitlists.ROUTES,
     *orders.ROUTES,
     *coupons.ROUTES,
     *hooks.ROUTES,

@@ -6,6 +6,7 @@ Who may do what, walked through a listening server: every route with every kind 
 route.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,9 @@ WHO: dict[str, set[str]] = {
     "PATCH /v1/flash-sales/{sale}": SELLER,
     "POST /v1/flash-sales/{sale}/cancel": SELLER,
     "POST /v1/flash-sales/{sale}/reservations": SIGNED_IN,
+    "POST /v1/flash-sales/{sale}/waitlist": SIGNED_IN,
+    "GET /v1/flash-sales/{sale}/waitlist": SIGNED_IN,
+    "DELETE /v1/flash-sales/{sale}/waitlist": SIGNED_IN,
     "POST /v1/orders": SIGNED_IN,
     "GET /v1/orders": SIGNED_IN,
     "GET /v1/orders/{order}": {"buyer", "merchant"},
@@ -161,6 +165,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/flash-sales/{sale}": {"units": 6},
     "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},
     "POST /v1/flash-sales/{sale}/reservations": {"quantity": 1},
+    "POST /v1/flash-sales/{sale}/waitlist": {"quantity": 1},
     "POST /v1/orders": {"room": "{room}", "lines": [{"product_id": "{product}"}]},
     "POST /v1/orders/{order}/delivery": {
         "recipient": "Ann", "phone": "+49 30 1", "address": "Street 1",
@@ -329,6 +334,8 @@ def _as_agreed(line: str, caller: str, status: int, text: str) -> bool:
 
 RPC_WHO: dict[str, set[str]] = {
     "reserve": SIGNED_IN,
+    "waitlist.join": SIGNED_IN,
+    "waitlist.leave": SIGNED_IN,
     "order.create": SIGNED_IN,
     "order.pay": {"buyer"},
     "order.cancel": {"buyer"},
@@ -347,6 +354,8 @@ async def test_every_caller_on_every_rpc_method(shop: Shop, room: str) -> None:
     scene = await build_scene(shop, room, 0)
     arguments = {
         "reserve": b'{"flash_sale":"{sale}","quantity":1,"key":"{caller}"}',
+        "waitlist.join": b'{"flash_sale":"{sale}","key":"w-{caller}"}',
+        "waitlist.leave": b'{"flash_sale":"{sale}"}',
         "order.create": b'{"lines":[{"product_id":"{product}"}],"key":"o-{caller}"}',
         "order.pay": b'{"order":"{order}"}',
         "order.cancel": b'{"order":"{order}"}',
@@ -368,11 +377,15 @@ async def test_every_caller_on_every_rpc_method(shop: Shop, room: str) -> None:
 
 
 async def _problem(rpc: Rpc, identity: Identity | None, method: str, data: bytes) -> str | None:
+    answered: asyncio.Future[bytes | Exception] = asyncio.get_running_loop().create_future()
     try:
-        await rpc.call(identity, method, data)
+        if not rpc.begin(identity, method, data, answered.set_result):
+            await rpc.call(identity, method, data)
+            return None
     except REFUSALS as refusal:
         return refusal.problem
-    return None
+    result = await answered
+    return result.problem if isinstance(result, REFUSALS) else None
 
 
 CHANNEL_WHO: dict[str, set[str]] = {

@@ -7,7 +7,7 @@ from liveserver.buying import reserve as place
 from liveserver.problems import Refused
 from liveserver.web.requests.sales import NewReservation, NewSale, SaleCancel, SaleChanges
 from liveserver.web.route import Call, Created, Route, Subject
-from orders.errors import NotFound
+from orders.errors import Invalid, NotFound
 from orders.requests import CancelSale, CreateSale, EditSale
 from orders.shapes import FlashSale, Order
 from orders.webhooks import parse_time
@@ -27,6 +27,14 @@ async def of_sale(call: Call) -> Subject:
     return Subject(room=sale.room, merchant=merchant, thing=sale)
 
 
+def moment(text: str, field: str) -> int:
+    """RFC 3339 as milliseconds. Raises Invalid, which names the field."""
+    try:
+        return parse_time(text)
+    except Invalid as error:
+        raise Invalid(error.detail, field=field) from error
+
+
 async def create(call: Call) -> Created:
     """A merchant sells its own product anywhere; a streamer what was granted to the room."""
     body: NewSale = call.body
@@ -34,6 +42,8 @@ async def create(call: Call) -> Created:
     usual = "guest" if call.services.options.demo else "account"
     fields = msgspec.structs.asdict(body)
     fields["buyers"] = body.buyers or usual
+    if body.starts_at is not None:
+        fields["starts_at"] = moment(body.starts_at, "starts_at")
     own_shop = call.who.merchant if call.who.role == "merchant" else None
     request = CreateSale(
         room=room.id, show=room.show, merchant=own_shop, actor=call.who.user, **fields
@@ -52,8 +62,9 @@ async def edit(call: Call) -> bytes:
     changes = {k: v for k, v in msgspec.structs.asdict(body).items() if v is not UNSET}
     if not changes:
         raise Refused("validation", "Nothing to change was given.")
-    if "ends_at" in changes:
-        changes["ends_at"] = parse_time(changes["ends_at"])
+    for name in ("starts_at", "ends_at"):
+        if name in changes:
+            changes[name] = moment(changes[name], name)
     sale = call.params["sale"]
     return await call.services.door.ask(
         EditSale(flash_sale=sale, changes=changes, actor=call.who.user)
@@ -85,7 +96,7 @@ ROUTES = [
         path="/v1/rooms/{room}/flash-sales",
         action="sale.create",
         handler=create,
-        summary="Start a flash sale",
+        summary="Start a flash sale, or plan one",
         tag="sales",
         request=NewSale,
         about=of_room_and_shop,
@@ -109,7 +120,7 @@ ROUTES = [
         path="/v1/flash-sales/{sale}",
         action="sale.edit",
         handler=edit,
-        summary="Change units, limit or end",
+        summary="Change units, limit, start or end",
         tag="sales",
         request=SaleChanges,
         about=of_sale,

@@ -14,8 +14,9 @@ Time = Annotated[str, Meta(max_length=40)]
 
 
 class NewSale(Body):
-    """Starts after `countdown_seconds` of the server's clock. A price under half the list price
-    needs `confirm_low_price`. `buyers` left out: what this server takes as usual."""
+    """Starts after `countdown_seconds` of the server's clock, or at `starts_at` (RFC 3339, within
+    30 days), not both. A price under half the list price needs `confirm_low_price`. `buyers` left
+    out: what this server takes as usual."""
 
     sku: Sku
     price_cents: Cents
@@ -23,16 +24,19 @@ class NewSale(Body):
     per_buyer_limit: Units = 1
     buyers: Buyers | None = None
     countdown_seconds: Countdown = 0
+    starts_at: Time | None = None
     duration_seconds: Duration = 300
     hold_seconds: Duration = 300
     confirm_low_price: bool = False
 
 
 class SaleChanges(Body):
-    """What is left out stays. `units` is the new total; `ends_at` is RFC 3339."""
+    """What is left out stays. `units` is the new total; times are RFC 3339. `starts_at` only before
+    the start; the end moves along unless `ends_at` is given."""
 
     units: Units | UnsetType = UNSET
     per_buyer_limit: Units | UnsetType = UNSET
+    starts_at: Time | UnsetType = UNSET
     ends_at: Time | UnsetType = UNSET
 
 
@@ -44,6 +48,13 @@ class SaleCancel(Body):
 
 class NewReservation(Body):
     """`metadata` (up to 2 kB of JSON) comes back with the order and in webhooks."""
+
+    quantity: Units = 1
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class NewPlace(Body):
+    """How many are wished for; an offer may be of fewer. `metadata` goes into the order."""
 
     quantity: Units = 1
     metadata: dict[str, Any] = field(default_factory=dict)
