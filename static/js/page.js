@@ -3,6 +3,7 @@
 
 import { asProblem } from "./api.js";
 import { config } from "./config.js";
+import { startElder } from "./elder.js";
 import { append, fill, h } from "./h.js";
 import { start as startWords, t } from "./i18n.js";
 import { failure } from "./components/product-bits.js";
@@ -20,6 +21,7 @@ export const app = () => /** @type {HTMLElement} */ (document.getElementById("ap
  * @param {() => Promise<void>} show
  */
 export async function begin(title, show) {
+  startElder();
   try {
     await startWords();
   } catch {

@@ -208,6 +208,13 @@ export class ChatPanel extends HTMLElement {
     this.input.placeholder = why || (this.mode === "danmaku" ? t("chat.placeholder_danmaku") : t("chat.placeholder"));
   }
 
+  /** Says this at once, as if it had been typed. @param {string} text */
+  say(text) {
+    if (this.input.disabled) return;
+    this.input.value = text;
+    this.form.dispatchEvent(new Event("submit", { cancelable: true }));
+  }
+
   /** @param {Event} event */
   async onSubmit(event) {
     event.preventDefault();

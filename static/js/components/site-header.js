@@ -2,10 +2,12 @@
 /**
  * The head of every page but the live room: shop, ways to go, language, who one is.
  *
- * testids: site-header, nav-lobby, nav-orders, nav-console, nav-merchant, nav-setup, language, sign-in, sign-out, who
+ * testids: site-header, nav-lobby, nav-orders, nav-console, nav-merchant, nav-setup, elder, language,
+ * sign-in, sign-out, who
  */
 
 import { config } from "../config.js";
+import { elderButton } from "../elder.js";
 import { h, icon } from "../h.js";
 import { change, locale, t } from "../i18n.js";
 import { isAccount, me, signInAddress, signOut } from "../session.js";
@@ -61,6 +63,6 @@ export function siteHeader() {
       isAccount() && who?.role === "merchant" ? way("/merchant", t("site.merchant"), "nav-merchant") : null,
       isAccount() && who?.role === "admin" ? way("/setup", t("site.setup"), "nav-setup") : null,
     ),
-    h("div", { class: "site-who" }, languageButton(), ...account()),
+    h("div", { class: "site-who" }, elderButton(), languageButton(), ...account()),
   );
 }

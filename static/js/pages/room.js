@@ -22,7 +22,8 @@ import { languageButton } from "../components/site-header.js";
 import { openSettings, ownTaste } from "../components/room-settings.js";
 import { clock } from "../clock.js";
 import { DanmakuLayer } from "../danmaku/layer.js";
-import { count } from "../format.js";
+import { elderButton, isElder, phrases, readAloudButton } from "../elder.js";
+import { count, money } from "../format.js";
 import { fill, h, icon, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { list as listOrders, resume } from "../orders-api.js";
@@ -70,7 +71,7 @@ class RoomPage {
 
   /** Draws the frame once; all else is updated in place. */
   layOut() {
-    const bar = h("section", { class: "bar", "aria-label": t("room.actions") }, this.bag(), h("div", { class: "composer-place" }), this.danmakuToggle(), this.likeButton());
+    const bar = h("section", { class: "bar", "aria-label": t("room.actions") }, isElder() ? phrases((text) => this.chat.say(text)) : null, this.bag(), h("div", { class: "composer-place" }), this.danmakuToggle(), this.likeButton());
     const view = h(
       "div",
       { class: "room", testid: "room" },
@@ -136,6 +137,7 @@ class RoomPage {
         onTaste: (taste) => this.danmaku.suit(taste),
         paused: this.danmaku.paused,
         onPause: (paused) => this.danmaku.pause(paused),
+        more: [h("div", { class: "settings-row" }, elderButton())],
       });
     return h("button", { type: "button", class: "icon-button glass", testid: "settings-open", "aria-label": t("settings.open"), on: { click: open } }, icon("sliders"));
   }
@@ -151,8 +153,8 @@ class RoomPage {
   }
 
   danmakuToggle() {
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    let on = load("danmaku") ?? !calm;
+    const calm = isElder() || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    let on = isElder() ? false : load("danmaku") ?? !calm;
     const button = h("button", { type: "button", class: "icon-button barrage", testid: "danmaku-toggle", "aria-label": t("room.danmaku") }, icon("barrage"));
     const set = (/** @type {boolean} */ value) => {
       on = value;
@@ -177,7 +179,7 @@ class RoomPage {
   }
 
   heart() {
-    if (this.hearts.children.length >= HEARTS || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (isElder() || this.hearts.children.length >= HEARTS || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     const heart = h("span", { class: `heart drift-${Math.floor(Math.random() * 4)}` }, icon("heart"));
     heart.addEventListener("animationend", () => heart.remove());
     this.hearts.append(heart);
@@ -242,6 +244,17 @@ class RoomPage {
         h("span", { class: "pinned-picture" }, picture(product, "fill")),
         h("span", { class: "pinned-words" }, chip(t("shelf.explained_number", { number: product.number }), "hot"), h("span", { class: "pinned-title" }, product.title), priceBlock(product, "pinned-price")),
       ),
+      isElder() ? this.bigWays(product) : null,
+    );
+  }
+
+  /** Elder mode: what can be done, in words. @param {import("../types.js").ShelfItem} product */
+  bigWays(product) {
+    return h(
+      "div",
+      { class: "pinned-ways" },
+      readAloudButton(() => [product.title, money(product.price_cents, product.currency), product.description].join(". ")),
+      h("button", { type: "button", class: "button primary", testid: "pinned-buy", on: { click: () => this.showProduct(product.id) } }, t("shelf.buy")),
     );
   }
 
@@ -263,7 +276,7 @@ class RoomPage {
     const open = state.flash_sales.filter((sale) => phase(sale, now) === "open").map((sale) => sale.id).join();
     if (open !== this.openSales) this.strip.draw(); // what can be bought changes by the clock too
     this.openSales = open;
-    const sales = salesOnStage(state, now).slice(0, 2);
+    const sales = salesOnStage(state, now).slice(0, isElder() ? 1 : 2);
     keyed(
       this.flashes,
       sales,
