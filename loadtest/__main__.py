@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from loadtest import bench_writer, checker, faults, journal, reserve, rush
+from loadtest import bench_writer, books, checker, faults, journal, reserve, rush
 
 
 def main() -> None:
@@ -94,12 +94,12 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 
 def go_check(options: argparse.Namespace) -> int:
-    books = asyncio.run(checker.read_books(checker.database_url(options.database)))
+    found = asyncio.run(books.read_books(checker.database_url(options.database)))
     lines = journal.read(options.journal)
-    violations = checker.check(checker.Run(books, lines, options.outage_ms))
+    violations = checker.check(books.Run(found, lines, options.outage_ms))
     for violation in violations:
         print(violation)
-    print(f"{len(books.orders)} orders, {len(lines)} lines, {len(violations)} violations")
+    print(f"{len(found.orders)} orders, {len(lines)} lines, {len(violations)} violations")
     return 1 if violations else 0
 
 

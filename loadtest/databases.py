@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 HOLD_SECONDS = 0.5  # how long a slow commit takes
-HELD = "SELECT count(*) FROM orders WHERE flash_sale_id = {} AND state = 'reserved'"
-UNKNOWN = "SELECT count(*) FROM orders WHERE state IN ('pending_payment', 'payment_unknown')"
+HELD = (
+    "SELECT count(*) FROM orders WHERE flash_sale_id = {}"
+    " AND state IN ('reserved', 'pending_payment', 'payment_unknown')"
+)
 #: whether the merchant's webhook queue lacks something of the feed
 BEHIND = (
     "SELECT (SELECT coalesce(max(n), 0) FROM order_edges WHERE event IS NOT NULL)"
@@ -40,7 +42,7 @@ class Database(Protocol):
         """Whether the holder of the lease has a transaction open."""
 
     async def is_quiet(self, sale: str) -> bool:
-        """Nothing of the sale is held, no payment is open, and the webhook queue has everything."""
+        """Nothing of the sale is undecided, and the webhook queue has everything."""
 
     async def gone(self, seconds: float) -> str:
         """Nobody can write for so long; what shows it."""
@@ -82,7 +84,7 @@ class SqliteFile:
 
     async def is_quiet(self, sale: str) -> bool:
         held = self._rows(HELD.format("?"), sale)[0][0]
-        return not any((held, self._rows(UNKNOWN)[0][0], self._rows(BEHIND)[0][0]))
+        return not any((held, self._rows(BEHIND)[0][0]))
 
     async def gone(self, seconds: float) -> str:
         with self._locked():

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from loadtest.databases import BEHIND, HELD, HOLD_SECONDS, UNKNOWN
+from loadtest.databases import BEHIND, HELD, HOLD_SECONDS
 from loadtest.proxy import Proxy
 
 COMMAND_SECONDS = 30.0  # of pg_ctl; a start after a crash takes one or two
@@ -139,8 +139,7 @@ class Postgres:
     async def is_quiet(self, sale: str) -> bool:
         async with self._connection() as connection:
             held = await connection.fetchval(HELD.format("$1"), sale)
-            unknown = await connection.fetchval(UNKNOWN)
-            return not any((held, unknown, await connection.fetchval(BEHIND)))
+            return not any((held, await connection.fetchval(BEHIND)))
 
     async def gone(self, seconds: float) -> str:
         await self.stop()

@@ -150,7 +150,7 @@ async def merchant_edits(scene: Scene) -> Hit:
     at = now()
     while now() - at < scene.seconds:
         units, limit = waves.random.randint(100, 200), waves.random.randint(1, 4)
-        waves.journal.note("sale", sale=scarce, units=units, limit=limit, price_cents=100)
+        waves.journal.note("sale", sale=scarce, units=units, limit=limit)
         for path, method, body in (
             (f"/v1/flash-sales/{scarce}", "PATCH", {"units": units, "per_buyer_limit": limit}),
             (f"/v1/products/{product}", "PATCH", {"price_cents": 10_000 + done}),

@@ -148,7 +148,7 @@ async def held_database(scene: Scene) -> Hit:
     if more:
         raise Missed(f"{more} orders were written beside the lock")
     ended = now()
-    line = await logged(scene.server, "busy", since)
+    line = await logged(scene.server, " writer ", since)
     return Hit(at, ended, f"no order for {scene.seconds:.0f} s; log: {line[-90:]}")
 
 

@@ -30,6 +30,11 @@ CALL_SECONDS = 6.0  # SDKs give up after 5 s
 SCARCE_HOLD_SECONDS = 4
 SCARCE_UNITS = 120
 PLENTY_UNITS = 20_000
+SALE_CENTS = 100  # what one unit costs in both sales
+SHELF_SKU = "demo-4"
+GRANT_UNITS = 60  # of the shelf's product; some come back
+COUPON = {"code": "WAVE", "kind": "amount", "value": 50, "currency": "CNY", "per_buyer_limit": 1}
+COUPON_BUDGET = 1_500
 #: problems that end a buyer's attempts; all else (503, 409 in-flight, a cut line) is repeated
 FINAL = {
     "sold-out", "limit-exceeded", "ended", "not-started", "validation", "forbidden", "not-found",
@@ -46,6 +51,8 @@ class Habits:
     repeat: float = 0.2
     two_keys: float = 0.1
     late: float = 0.0  # pays after the hold ended, pays a cancelled order, pays twice
+    ask: float = 0.1  # of scarce units: their provider takes the money late, or never answers
+    shelf: float = 0.15  # buys from the room's shelf, half of these with a coupon
     copies: int = 1
 
 
@@ -89,7 +96,20 @@ class Waves:
                 buyers="guest", per_buyer_limit=limit, hold_seconds=hold, duration_seconds=600,
             )  # fmt: skip
             self.sales.append(sale)
-            self.journal.note("sale", sale=sale["id"], units=units, limit=limit, price_cents=100)
+            self.journal.note("sale", sale=sale["id"], units=units, limit=limit)
+        await self._fill_shelf(products["items"])
+
+    async def _fill_shelf(self, products: list[Json]) -> None:
+        """One product of the room, within a grant, and a coupon that does not last for all."""
+        self.shelf = next(item for item in products if item["sku"] == SHELF_SKU)
+        grant = {"room": "demo", "units_max": GRANT_UNITS}
+        path = f"/v1/products/{self.shelf['id']}/grants"
+        await self.shop.call("PUT", path, self.merchant, grant)
+        body = COUPON | {"budget_cents": COUPON_BUDGET}
+        made = await self.shop.call("POST", "/v1/coupons", self.merchant, body)
+        self.journal.note(
+            "coupon", coupon=made["id"], budget_cents=COUPON_BUDGET, limit=COUPON["per_buyer_limit"]
+        )
 
     async def _sign_in(self, n: int) -> None:
         await asyncio.sleep(n * 0.003)
@@ -138,6 +158,12 @@ class Waves:
 
     async def _story(self, buyer: Json) -> None:
         dice = self.random.random()
+        if self.random.random() < self.habits.shelf:
+            key = secrets.token_hex(8)
+            order = await self.create(buyer, key, "WAVE" if dice < 0.5 else None)
+            if order is not None and dice < self.habits.pay + self.habits.cancel:
+                await self.end_order(buyer, order["id"], "pay" if dice < 0.25 else "cancel")
+            return
         sale = self.random.choice(self.sales)
         quantity = 2 if self.random.random() < 0.1 else 1
         keys = [secrets.token_hex(8)]
@@ -152,7 +178,9 @@ class Waves:
         self, buyer: Json, sale: str, quantity: int, key: str, order: str, dice: float
     ) -> None:
         habits = self.habits
-        if dice < habits.late:
+        if sale == self.sales[0]["id"] and self.random.random() < habits.ask:
+            await self.start_payment(buyer, order, "late" if dice < 0.5 else "timeout")
+        elif dice < habits.late:
             await self._pay_wrongly(buyer, order, dice < habits.late / 2)
         elif dice < habits.late + habits.pay:
             await self.end_order(buyer, order, "pay")
@@ -172,8 +200,24 @@ class Waves:
     async def reserve(self, buyer: Json, sale: str, quantity: int, key: str) -> Json | None:
         """Send it until the answer is final; the order, or None when refused."""
         path = f"/v1/flash-sales/{sale}/reservations"
-        facts = {"what": "reserve", "sale": sale, "key": key, "quantity": quantity}
+        facts = {
+            "what": "reserve", "sale": sale, "key": key, "quantity": quantity,
+            "price_cents": SALE_CENTS,
+        }  # fmt: skip
         return await self._insist(path, buyer, facts, {"quantity": quantity})
+
+    async def create(self, buyer: Json, key: str, coupon: str | None) -> Json | None:
+        """One unit from the shelf, the same way."""
+        lines = [{"product_id": self.shelf["id"], "quantity": 1}]
+        price = self.shelf["price_cents"]
+        facts = {"what": "create", "key": key, "quantity": 1, "price_cents": price}
+        body = {"lines": lines, "room": "demo", "coupon": coupon}
+        return await self._insist("/v1/orders", buyer, facts, body)
+
+    async def start_payment(self, buyer: Json, order: str, outcome: str) -> None:
+        """Begin to pay; how it ends, only the provider knows."""
+        facts = {"what": "start", "order": order, "outcome": outcome}
+        await self._insist(f"/v1/orders/{order}/pay", buyer, facts, {"outcome": outcome})
 
     async def end_order(self, buyer: Json, order: str, what: str) -> None:
         """`pay` or `cancel`, until the answer is final."""
