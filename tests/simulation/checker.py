@@ -4,7 +4,8 @@ The invariants, from the rows and from what clients wrote down; never from a cou
     I1 no oversell · I2 conservation · I3 every recorded success is stored · I4 no phantom order
     I5 one order a key, repeats byte for byte · I6 nothing is held for ever
     I7 never both paid and released · I8 the limit of a buyer · I9 only allowed edges, without gaps
-    I13 everyone shows what is stored · answered: whoever asks again is answered after the faults
+    I13 everyone shows what is stored · line: nobody who waits is passed by anybody behind
+    answered: whoever asks again is answered after the faults
 """
 
 from collections import defaultdict
@@ -24,6 +25,7 @@ class Journal:
     """What clients wrote down, outside the server."""
 
     sent: set[tuple[str, str]] = field(default_factory=set)  # (buyer, key) of every request
+    joined: set[tuple[str, str]] = field(default_factory=set)  # (buyer, key) of places in line
     taken: dict[tuple[str, str], bytes] = field(default_factory=dict)  # their successes
     asked: dict[tuple[str, str], tuple[str, int, int]] = field(default_factory=dict)  # for what
     changed: list[tuple[str, str]] = field(default_factory=list)  # successes that differ
@@ -107,6 +109,7 @@ class Checker:
             self.must("answered", False, who)
         self._successes(tables, journal)
         self._keys(tables, journal)
+        self._lines(tables)
         for order in tables.orders.values():
             self._history(tables, order, journal)
         self._shown(world)
@@ -129,12 +132,37 @@ class Checker:
 
     def _keys(self, tables: Tables, journal: Journal) -> None:
         seen: set[OrderKey] = set()
+        wished = {
+            place.order_id
+            for place in tables.places.values()
+            if (place.buyer, place.key) in journal.joined
+        }
         for order in tables.orders.values():
             key = OrderKey(order.buyer, order.space, order.key)
             self.must("I5", key not in seen, f"{key}: two orders")
             seen.add(key)
             known = (order.buyer, order.key) in journal.sent or order.space == "server"
+            if order.space == "waitlist":
+                known = order.id in wished
             self.must("I4", known, f"{key}: nobody asked for it")
+
+    def _lines(self, tables: Tables) -> None:
+        """Units that came back went to who stood first: nobody behind got one before."""
+        places = tables.places.values()
+        stood = {place.order_id: place.n for place in places if place.order_id is not None}
+        for order in tables.orders.values():
+            born = tables.edges[(order.id, 1)].n
+            came = stood.get(order.id, born)  # others stood nowhere until they got it
+            for place in places:
+                if place.flash_sale_id != order.flash_sale_id or place.state in ("left", "passed"):
+                    continue
+                offer = tables.edges.get((place.order_id or "", 1))
+                passed = place.n < came and (offer is None or born < offer.n)
+                self.must("line", not passed, f"{order.id} ({order.space}) passed {place}")
+        for place in places:
+            sale = tables.sales[place.flash_sale_id]
+            idle = place.state == "waiting" and sale.state == "running" and sale.left > 0
+            self.must("line", not idle, f"{place} waits, {sale.left} left")
 
     def _history(self, tables: Tables, order: OrderRow, journal: Journal) -> None:
         state, released = "", False
@@ -177,7 +205,7 @@ class Checker:
 
 
 def stored_and_shown(world: World) -> tuple[object, object]:
-    """The open sales and their buyers' units: as they are stored, and in the writer's memory."""
+    """The open sales, their buyers' units and lines: as stored, and in the writer's memory."""
     tables, writer = world.database.tables, world.serving()
     memory = None if writer is None else writer._merger.memory
     if memory is None:
@@ -186,12 +214,21 @@ def stored_and_shown(world: World) -> tuple[object, object]:
         sale.id: (
             sale,
             {who: n for (where, who), n in tables.units.items() if where == sale.id and n},
+            [
+                n
+                for n, place in sorted(tables.places.items())
+                if place.flash_sale_id == sale.id and place.state == "waiting"
+            ],
         )
         for sale in tables.sales.values()
         if sale.is_open
     }
     shown = {
-        sale.row.id: (sale.row, {who: n for who, n in sale.units_of.items() if n})
+        sale.row.id: (
+            sale.row,
+            {who: n for who, n in sale.units_of.items() if n},
+            [place.n for place in sale.line.values()],
+        )
         for sale in memory.sales.values()
     }
     return stored, shown

@@ -14,11 +14,13 @@ from orders.requests import (
     CreateProduct,
     CreateSale,
     EditSale,
+    JoinWaitlist,
+    LeaveWaitlist,
     Pay,
     Reserve,
     SetGrant,
 )
-from orders.shapes import FlashSale, Product
+from orders.shapes import FlashSale, Place, Product
 from orders.states import FRESH_MS
 from tests.simulation.checker import Journal
 from tests.simulation.world import GATEWAYS, START, World
@@ -36,6 +38,7 @@ class Market:
         self.random = world.random
         self.sales: list[FlashSale] = []
         self.product = ""
+        self.queues = changes
         self.countdowns = (0, 0, 2) if changes else (0,)
         self.durations = (5, 15, 60) if changes else (600,)
 
@@ -155,10 +158,45 @@ class Market:
         if isinstance(body, str):
             if self.journal.asked.get((name, key)) == (sale.id, quantity, cents):
                 self.journal.forgotten.append(f"{name} {key}: {body}")
+            if body == "sold-out" and self.queues and self.random.random() < 0.5:
+                await self._line_up(name, sale, quantity)
             return None
         self.journal.success(name, key, sale.id, quantity, cents, body)
         order: str = msgspec.json.decode(body)["id"]
         return order
+
+    # ── a buyer in line ─────────────────────────────────────────────────────────────────────
+
+    async def _line_up(self, name: str, sale: FlashSale, quantity: int) -> None:
+        """Wait for what comes back; look a few times, pay or not, or go away."""
+        place = await self._join(name, sale, quantity)
+        for _look in range(self.random.randint(0, 5)):
+            if place is None or place.state != "waiting":
+                break
+            await asyncio.sleep(self.random.uniform(0.2, 4))
+            place = await self._join(name, sale, quantity)
+        if place is None:
+            return
+        if place.order is not None:
+            order = place.order
+            pay, cancel = (lambda: self._pay(order)), (lambda: self._cancel(order))
+            await self.random.choice((pay, pay, cancel, lambda: asyncio.sleep(0)))()
+        elif self.random.random() < 0.3:
+            await self.ask(LeaveWaitlist(flash_sale=sale.id, buyer=name))
+
+    async def _join(self, name: str, sale: FlashSale, quantity: int) -> Place | None:
+        key = f"w{sale.id}{quantity}"
+        self.journal.joined.add((name, key))
+        request = JoinWaitlist(
+            flash_sale=sale.id, buyer=name, buyer_name=name, guest=True, quantity=quantity,
+            key=key, actor=name,
+        )  # fmt: skip
+        body = await self.ask(request)
+        if isinstance(body, str):
+            return None
+        place = msgspec.json.decode(body, type=Place)
+        self.world.seen[f"place {place.state}"] += 1
+        return place
 
     async def _pay(self, order: str) -> None:
         await asyncio.sleep(self.random.choice((0, self.random.uniform(0, 11))))

@@ -25,7 +25,7 @@ HAPPENS = (
     "stop after commit", "commit detached", "late commit", "broken after commit", "busy write",
     "question lost", "question twice", "answer lost", "answer twice", "news lost", "flush",
     "gateway killed", "clean restart", "look failed",
-    "refused by a gateway", "states lost",
+    "refused by a gateway", "states lost", "place waiting", "place offered", "place over",
 )  # fmt: skip
 
 
