@@ -34,6 +34,7 @@ from liveserver.gateway.remote import Remote
 from liveserver.issuer import Issuer
 from liveserver.issuer_source import source_of
 from liveserver.listener import Listener
+from liveserver.media_door import MediaDoor
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
 from liveserver.rpc import Rpc
@@ -41,6 +42,8 @@ from liveserver.sealing import Sealer
 from liveserver.server_api import ServerApi
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
+from liveserver.simplified import simplified
+from liveserver.stream_keys_sql import SqlStreamKeys
 from liveserver.tokens import Tokens
 from liveserver.web.app import build, make_runner
 from liveserver.worker_settings import WorkerSettings
@@ -63,7 +66,11 @@ from orders.webhooks_service import Webhooks
 from orders.webhooks_sql import SqlCursor, SqlWebhooks
 from rooms.bus_redis import RedisBus
 from rooms.channels import Namespaces
+from rooms.folding import Folding
+from rooms.guard_service import UNLIMITED, Guard, Limits
 from rooms.hub_service import HubService
+from rooms.moderation_service import Moderation
+from rooms.moderation_sql import SqlModeration
 from rooms.rooms_sql import SqlRooms
 from rooms.service import RoomService
 
@@ -87,6 +94,7 @@ class Parts:
     write_engine: AsyncEngine
     bus: RedisBus
     rooms: RoomService
+    moderation: Moderation
     reads: Reads
     feed: SqlFeed
     showcase: Showcase
@@ -103,6 +111,8 @@ async def run_worker(
         parts = await _open_parts(settings, stack)
         if "orders" in settings.roles:
             await stack.enter_async_context(_serving_orders(settings, parts, beat))
+        if "media" in settings.roles:
+            await stack.enter_async_context(_serving_media(settings, parts))
         if "gateway" in settings.roles:
             await stack.enter_async_context(_serving_gateway(settings, parts, stack))
         ready()
@@ -120,7 +130,13 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
     reads, feed = Reads(read_engine), SqlFeed(read_engine)
     showcase = Showcase(reads, feed, now=now_ms, cursor=SqlCursor(write_engine, "showcase"))
     store = SqlRooms(write_engine, read_engine)
-    rooms = RoomService(bus, store, showcase, node=settings.node, now=now_ms, new_id=new_id)
+    moderation_store = SqlModeration(write_engine, read_engine)
+    limits = Limits() if settings.config.flood_rules else UNLIMITED
+    guard = Guard(bus, moderation_store, Folding(simplified()), now=now_ms, limits=limits)
+    rooms = RoomService(
+        bus, store, showcase, node=settings.node, now=now_ms, new_id=new_id, guard=guard
+    )
+    moderation = Moderation(rooms, guard, moderation_store, bus, now=now_ms, new_id=new_id)
     showcase.attach(rooms)
     stack.push_async_callback(rooms.close)
     people = People(SqlPeople(write_engine, read_engine), now=now_ms)
@@ -143,6 +159,7 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         write_engine=write_engine,
         bus=bus,
         rooms=rooms,
+        moderation=moderation,
         reads=reads,
         feed=feed,
         showcase=showcase,
@@ -199,6 +216,17 @@ async def _serving_orders(
         else:
             yield
     await engine.dispose()
+
+
+@asynccontextmanager
+async def _serving_media(settings: WorkerSettings, parts: Parts) -> AsyncIterator[None]:
+    """Video. Imported here, so that a crash in what it loads cannot take the chat with it."""
+    from liveserver.media.process import Media
+
+    media = Media(settings.config, parts.rooms, now_ms)
+    tasks = {**media.work, "rooms": parts.rooms.run}
+    async with media.serving(Path(settings.media_socket)), _background(tasks):
+        yield
 
 
 def _deliveries(settings: WorkerSettings, parts: Parts) -> Deliveries:
@@ -262,7 +290,7 @@ async def _serving_gateway(
         tasks["issuer keys"] = issuer.run
     services = _services(settings, parts, parts.door, issuer)
     gateway = Gateway(
-        HubService(parts.bus),
+        HubService(parts.bus, time.thread_time),
         parts.rooms,
         Rpc(services),
         services.tokens,
@@ -272,6 +300,9 @@ async def _serving_gateway(
     remote = Remote(gateway, settings.node, name=_worker_name(), clock=time.monotonic)
     control = Control(parts.bus, settings.node, remote.status, remote.work, clock=time.monotonic)
     services.api = ServerApi(gateway, control)
+    if settings.media_socket:
+        services.video = MediaDoor(Path(settings.media_socket))
+        stack.push_async_callback(services.video.close)
     tasks |= {"gateway": gateway.run, "workers": control.run}
     runner = make_runner(build(services), shutdown_timeout=HTTP_DRAIN_SECONDS)
     await runner.setup()
@@ -318,6 +349,7 @@ def _services(
     return Services(
         options=options,
         rooms=parts.rooms,
+        moderation=parts.moderation,
         door=door,
         reads=parts.reads,
         people=parts.people,
@@ -332,6 +364,7 @@ def _services(
         deliveries=_deliveries(settings, parts),
         now=now_ms,
         new_id=new_id,
+        stream_keys=SqlStreamKeys(parts.write_engine, parts.read_engine, now_ms),
         ready={"bus": _bus_check(settings), "database": _database_check(parts.read_engine)},
     )
 

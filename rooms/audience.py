@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from rooms.bus import Position, Publication
 from rooms.channels import Rules
 from rooms.frames import Encoding, Variant
-from rooms.protocol import watched
 
 if TYPE_CHECKING:
     from rooms.fanout import Job
+    from rooms.pace import Pace
 
 RECENT = 512  # publications a channel remembers, to close the gap between a slow read and now
 
@@ -135,6 +135,8 @@ class Topic:
         "of",
         "pace",
         "pending",
+        "pending_bytes",
+        "urgent",
         "waiting",
     )
 
@@ -146,6 +148,9 @@ class Topic:
         self.groups: dict[Audience, Group] = {}
         self.of: dict[Viewer, Group] = {}
         self.pending: list[Publication] = []  # arrived, and waiting for their tick
+        self.pending_bytes = 0
+        self.urgent = False  # some of it is of the must-arrive lane
+        self.pace: Pace | None = None  # None: nothing was written yet
         self.job: Job | None = None  # a frame on its way to everyone, in slices
 
     @property
@@ -171,11 +176,19 @@ class Topic:
             if channel in group.audience.channels:
                 yield from group.everyone()
 
+    def put_pending(self, channel: Channel, item: Publication) -> None:
+        """It waits for the topic's tick."""
+        if item.offset and channel.tracked:
+            channel.unwritten += 1
+        self.pending.append(item)
+        self.pending_bytes += len(item.data)
+        self.urgent = self.urgent or channel.rules.lane == "must_arrive"
+
     def take_pending(self) -> list[Publication]:
         """What waited, which counts as written from now on."""
         due, self.pending = self.pending, []
-        for item in due:
-            channel = self.channels[watched(item.channel)]
+        self.pending_bytes, self.urgent = 0, False
+        for channel in self.channels.values():
             channel.unwritten = 0
         return due
 

@@ -152,11 +152,8 @@ class Hub:
             channel = topic.channels.get(protocol.watched(item.channel))
             if channel is None:
                 continue
-            if not item.offset or not channel.tracked:
-                topic.pending.append(item)
-            elif self._follows(channel, item):
-                channel.unwritten += 1
-                topic.pending.append(item)
+            if not item.offset or not channel.tracked or self._follows(channel, item):
+                topic.put_pending(channel, item)
             elif channel.position is not None and channel.position.epoch != item.epoch:
                 self.lose(topic, channel)
         if topic.pending:
@@ -220,8 +217,7 @@ class Hub:
         channel.position = Position(here.epoch, top)
         for item in missing:
             channel.remember(item)
-        channel.unwritten += len(missing)
-        topic.pending += missing
+            topic.put_pending(channel, item)
         if missing:
             self._on_due(topic)
 

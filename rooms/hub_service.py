@@ -15,6 +15,7 @@ from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Bus, History, Position
 from rooms.channels import Rules
 from rooms.errors import Refusal, Unavailable
+from rooms.fanout_service import FanOut
 from rooms.hub import Entered, Gap, Hub
 
 CHECK_SECONDS = 1.0  # between two gap checks: how long a silent loss may go unnoticed
@@ -32,14 +33,16 @@ class Gone(Exception):
 
 class HubService:
     """
-    What the gateway holds: `hub` for the fan-out, and everything about it that waits.
+    What the gateway holds: `hub`, the `fanout` that is its clock, and everything that waits.
 
     Raises `rooms.errors.Unavailable` when the bus does not answer.
     """
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, busy_seconds: Callable[[], float]) -> None:
+        """`busy_seconds` is the time that the loop's thread worked: `time.thread_time`."""
         self.bus = bus
         self.hub = Hub()
+        self.fanout = FanOut(self.hub, busy_seconds)
         self._attaching: dict[str, asyncio.Lock] = {}
         self._idle_for: dict[str, int] = {}
         self._look_now = asyncio.Event()
@@ -183,6 +186,7 @@ class HubService:
             if not topic.idle:
                 return
             topic.attached = False
+            topic.take_pending()  # for nobody
             for channel in topic.channels.values():
                 channel.forget_position()
             await self.bus.detach(topic.name)

@@ -155,7 +155,9 @@ async def serving(
     await bus.start()
     chosen = GatewayOptions(**{"namespaces": Namespaces(NAMESPACES), **options})
     rooms = make_rooms(bus)
-    gateway = Gateway(HubService(bus), rooms, rpc, Tokens(SECRET, now=now), chosen, now=now)
+    gateway = Gateway(
+        HubService(bus, time.thread_time), rooms, rpc, Tokens(SECRET, now=now), chosen, now=now
+    )
     server = web.Server(hello)
     listener = Listener(gateway, server)
     sock = socket.create_server(("127.0.0.1", 0))

@@ -29,7 +29,7 @@ def offsets(client: Client, channel: str) -> list[int]:
     return [
         push["pub"]["offset"]
         for push in client.pushes
-        if push.get("channel") == channel and "pub" in push
+        if push.get("channel") == channel and "offset" in push.get("pub", ())
     ]
 
 
@@ -192,12 +192,11 @@ async def test_a_slow_reader_does_not_delay_others(serve: Serve, unique: str) ->
             assert sent < 400, "the slow reader is never closed"
             sent += 1
             droppable = Message(channel=f"danmaku:{unique}", data=big, numbered=False)
-            await place.bus.publish(unique, [droppable])
             numbered = Message(
                 channel=f"room:{unique}", data=big, history_size=5, history_ttl_seconds=60
             )
-            await place.bus.publish(unique, [numbered])
-            await fast.until(lambda n=sent: len(fast.pubs(f"room:{unique}")) == n)
+            await place.bus.publish(unique, [droppable, numbered, numbered, numbered])
+            await fast.until(lambda n=sent: offsets(fast, f"room:{unique}")[-1:] == [3 * n])
         assert len(fast.pubs(f"danmaku:{unique}")) == sent
         await eventually(_watching(hub, unique, f"room:{unique}", 1))
         writer.transport.resume_reading()

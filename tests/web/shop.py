@@ -28,6 +28,7 @@ from liveserver.sealing import Sealer
 from liveserver.server_api import ServerApi
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
+from liveserver.simplified import simplified
 from liveserver.tokens import Tokens
 from liveserver.web.app import build, make_runner
 from orders.addresses import Policy
@@ -42,7 +43,11 @@ from orders.webhooks_service import Webhooks
 from orders.webhooks_sql import SqlCursor, SqlWebhooks
 from rooms.bus_redis import RedisBus
 from rooms.channels import Namespaces
+from rooms.folding import Folding
+from rooms.guard_service import UNLIMITED, Guard
 from rooms.hub_service import HubService
+from rooms.moderation_service import Moderation
+from rooms.moderation_sql import SqlModeration
 from rooms.rooms_sql import SqlRooms
 from rooms.service import RoomService
 from tests.web.background import running
@@ -171,7 +176,11 @@ async def _services(
     stack.push_async_callback(bus.close)
     reads, feed = Reads(read), SqlFeed(read)
     showcase = Showcase(reads, feed, now=wall_ms, cursor=SqlCursor(write, "showcase"))
-    rooms = RoomService(bus, SqlRooms(write, read), showcase, node=node, now=wall_ms, new_id=new_id)
+    records = SqlModeration(write, read)
+    guard = Guard(bus, records, Folding(simplified()), now=wall_ms, limits=UNLIMITED)
+    rooms = RoomService(
+        bus, SqlRooms(write, read), showcase, node=node, now=wall_ms, new_id=new_id, guard=guard
+    )
     stack.push_async_callback(rooms.close)
     showcase.attach(rooms)
     ledger_engine = make_engine(database_url)
@@ -204,6 +213,7 @@ async def _services(
             **{"demo": demo, "api_key": API_KEY, **options},
         ),
         rooms=rooms,
+        moderation=Moderation(rooms, guard, records, bus, now=wall_ms, new_id=new_id),
         door=writer,
         reads=reads,
         people=people,
@@ -215,7 +225,7 @@ async def _services(
         new_id=new_id,
     )
     gateway = Gateway(
-        HubService(bus), rooms, Rpc(services), services.tokens,
+        HubService(bus, time.thread_time), rooms, Rpc(services), services.tokens,
         GatewayOptions(namespaces=Namespaces(NAMESPACES)), now=wall_ms,
     )  # fmt: skip
     remote = Remote(gateway, node, name="test", clock=time.monotonic)
