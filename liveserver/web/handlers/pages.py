@@ -92,6 +92,9 @@ PAGES = {
     "/merchant": "merchant.html",
     "/setup": "setup.html",
     "/login": "login.html",
+    "/overlay/card/{room}": "overlay.html",
+    "/overlay/chat/{room}": "overlay.html",
+    "/overlay/countdown/{room}": "overlay.html",
 }
 
 ROUTES = [
