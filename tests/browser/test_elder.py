@@ -22,7 +22,8 @@ MEASURE = """() => {
     const gap = parseFloat(style.lineHeight) / parseFloat(style.fontSize);
     if (own && gap < 1.25) found.push(`${name(e)} line ${gap}`);
     if (style.animationName !== "none") found.push(`${name(e)} moves`);
-    if (!e.matches("button, select, input:not([type=checkbox],[type=radio],[type=range]), a")) continue;
+    if (!e.matches("a, button, select, input:not([type=checkbox],[type=radio],[type=range])"))
+      continue;
     if (e.matches("p a, li a, .skip, .brand") && style.display === "inline") continue;
     if (e.classList.contains("skip")) continue;
     const box = e.getBoundingClientRect();
