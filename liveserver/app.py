@@ -37,6 +37,7 @@ from liveserver.listener import Listener
 from liveserver.media_door import MediaDoor
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
+from liveserver.randomness import RandomBits
 from liveserver.rpc import Rpc
 from liveserver.sealing import Sealer
 from liveserver.server_api import ServerApi
@@ -61,6 +62,7 @@ from orders.reads_sql import Reads
 from orders.requests import Door
 from orders.service import Writer
 from orders.states_redis import StateListener, StateSender
+from orders.tail_service import TailedFeed
 from orders.webhooks_http import HttpSender
 from orders.webhooks_service import Webhooks
 from orders.webhooks_sql import SqlCursor, SqlWebhooks
@@ -75,6 +77,7 @@ from rooms.rooms_sql import SqlRooms
 from rooms.service import RoomService
 
 log = logging.getLogger(__name__)
+random_bits = RandomBits()
 
 Work = Callable[[], Awaitable[None]]  # runs until cancelled
 
@@ -96,7 +99,7 @@ class Parts:
     rooms: RoomService
     moderation: Moderation
     reads: Reads
-    feed: SqlFeed
+    feed: TailedFeed
     showcase: Showcase
     people: People
     webhooks: Webhooks
@@ -127,7 +130,7 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
     bus = RedisBus(settings.redis_url, settings.node)
     await bus.start()
     stack.push_async_callback(bus.close)
-    reads, feed = Reads(read_engine), SqlFeed(read_engine)
+    reads, feed = Reads(read_engine), TailedFeed(SqlFeed(read_engine))
     showcase = Showcase(reads, feed, now=now_ms, cursor=SqlCursor(write_engine, "showcase"))
     store = SqlRooms(write_engine, read_engine)
     moderation_store = SqlModeration(write_engine, read_engine)
@@ -183,6 +186,7 @@ async def _serving_orders(
     engine = make_engine(settings.database_url, pool_size=WRITES)
 
     def on_news(news: News) -> None:
+        parts.feed.push(news)
         parts.showcase.on_news(news)
         parts.webhooks.wake()
 
@@ -444,4 +448,4 @@ def monotonic_ms() -> int:
 
 def new_id(prefix: str) -> str:
     """A fresh id of the server's own."""
-    return make_id(prefix, now_ms(), secrets.randbits)
+    return make_id(prefix, now_ms(), random_bits)

@@ -221,6 +221,7 @@ class Merger:
             memory.voids.remove(wanted.void_sale)
         if not desk.is_dirty:
             return
+        before = memory.last_n
         desk.commit_to_memory()
         new_buyers = memory.new_buyers(desk.keys)
         for sale in desk.sales:
@@ -233,6 +234,8 @@ class Merger:
             sales=desk.changed_sales(),
             products=sorted(desk.products_changed),
             last_edge=memory.last_n,
+            after=before,
+            events=desk.events,
         )
         try:
             self._on_news(news)

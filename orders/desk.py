@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from orders.feed import FeedEvent
 from orders.ledger import Effects, Facts, MemoryWrong
 from orders.memory import Memory
 from orders.order import edge
@@ -32,6 +33,7 @@ from orders.rows import (
     StockChangeRow,
     StockDelta,
     UnitsDelta,
+    merged,
 )
 from orders.shapes import FlashSale, Order
 from orders.waitlist import LineDraft
@@ -440,10 +442,39 @@ class Desk:
             deadlines.append(memory.next_due_at)
         memory.next_due_at = min(deadlines, default=None)
 
+    def events(self) -> list[FeedEvent]:
+        """What this batch told, as the feed has it once it is committed."""
+        found = [
+            _event_of(edge, self.new_orders.get(edge.order_id) or self.facts.orders[edge.order_id])
+            for edge in self.out.edges
+            if edge.event is not None
+        ]
+        found += [
+            FeedEvent(
+                n=note.n, type=note.type, merchant=note.merchant, at=note.at, room=note.room,
+                data=note.data.encode(),
+            )
+            for note in self.out.notes
+        ]  # fmt: skip
+        return sorted(found, key=lambda event: event.n)
+
     def changed_sales(self) -> list[FlashSale]:
         """The sales that this batch changed, for the rooms."""
         fence = self.memory.fence
         return [draft.row.shape(fence) for draft in self.sales.values() if draft.changed]
+
+
+def _event_of(edge: EdgeRow, order: OrderRow) -> FeedEvent:
+    assert edge.event is not None
+    return FeedEvent(
+        n=edge.n,
+        type=edge.event,
+        merchant=order.merchant,
+        at=edge.at,
+        data=b'{"order":%b}' % merged(order.answer, edge.changes),
+        buyer=order.buyer,
+        room=order.room,
+    )
 
 
 def _ran(before: int, left: int, whole: int) -> str | None:

@@ -123,6 +123,8 @@ class Bus(Protocol):
     ) -> list[list[Outcome]]:
         """
         `publish` for many different topics in one round trip: atomic for each topic, not together.
+
+        Several batches may hold no message that changes a part of a state.
         """
 
     async def history(

@@ -141,6 +141,18 @@ local function publish(keys, args)
   return outcome
 end
 
+-- Several topics in one call, each a key: how many arguments of `publish`, then these. Only for
+-- messages that change no state, which always work: one topic's failure would hide the others'.
+local function publish_each(keys, args)
+  local outcomes, at = {}, 1
+  for index = 1, #keys do
+    local last = at + tonumber(args[at])
+    outcomes[index] = publish({keys[index]}, {unpack(args, at + 1, last)})
+    at = last + 1
+  end
+  return outcomes
+end
+
 -- channel, fresh epoch, '' or the offset to begin after, limit, '1' for newest first
 local function history(keys, args)
   local prefix, channel, limit = keys[1], args[1], tonumber(args[4])
@@ -280,6 +292,7 @@ local function presence(keys, args)
 end
 
 redis.register_function('@_publish', publish)
+redis.register_function('@_publish_each', publish_each)
 redis.register_function('@_history', history)
 redis.register_function('@_positions', positions)
 redis.register_function('@_snapshot', snapshot)

@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from importlib import resources
 from itertools import count
 from typing import Any, TypeVar
@@ -103,21 +102,40 @@ class RedisBus:
     async def publish_many(
         self, batches: Sequence[tuple[str, Sequence[Message]]]
     ) -> list[list[Outcome]]:
-        async with AsyncExitStack() as stack:
+        topics = sorted({topic for topic, _ in batches})
+        assert len(topics) == len(batches), "a topic may have one batch"
+        held: list[asyncio.Lock] = []
+        try:
             # one call a topic in flight, so that sequences arrive in their order
-            for topic in sorted({topic for topic, _ in batches}):
-                lock = self._locks.setdefault(topic, asyncio.Lock())
-                await stack.enter_async_context(lock)
+            for topic in topics:
+                lock = self._locks.get(topic)
+                if lock is None:
+                    lock = self._locks[topic] = asyncio.Lock()
+                await lock.acquire()
+                held.append(lock)
             calls = [(topic, self._numbering(messages)) for topic, messages in batches]
-            if len(calls) == 1:
-                [(topic, arguments)] = calls
-                replies = [await self._call("publish", topic, *arguments)]
-            else:
-                replies = await self._call_many("publish", calls)
+            replies = await self._publish_calls(calls)
+        finally:
+            for lock in held:
+                lock.release()
         return [
             _outcomes(arguments[1], reply)
             for (_, arguments), reply in zip(calls, replies, strict=True)
         ]
+
+    async def _publish_calls(self, calls: Sequence[tuple[str, list[Any]]]) -> list[bytes]:
+        if len(calls) == 1:
+            [(topic, arguments)] = calls
+            return [await self._call("publish", topic, *arguments)]
+        flat: list[Any] = []
+        for _, arguments in calls:
+            flat.append(len(arguments))
+            flat += arguments
+        name, keys = f"{self._library}_publish_each", [_key(topic) for topic, _ in calls]
+        found: list[bytes] = await self._guarded(
+            lambda: self._redis.fcall(name, len(keys), *keys, *flat)
+        )
+        return found
 
     def _numbering(self, messages: Sequence[Message]) -> list[Any]:
         """Arguments of the numbering function; the second is the sequence of this call."""

@@ -262,17 +262,19 @@ class RoomService:
 
     async def tell_user(self, user: str, event: dict[str, Any]) -> None:
         """Tell one user, on all of the user's pages; kept for those that are away."""
-        await self.tell_users({user: [event]})
+        told = {"type": event["type"], "at": self._now(), **event}
+        await self.tell_users({user: [msgspec.json.encode(told)]})
 
-    async def tell_users(self, events: Mapping[str, Sequence[dict[str, Any]]]) -> None:
-        """Tell many users, each their events in order, in few round trips."""
+    async def tell_users(self, events: Mapping[str, Sequence[bytes]]) -> None:
+        """
+        Tell many users, each their events in order, in few round trips.
+
+        An event is JSON in one line, with its `type` and `at`.
+        """
         batches = []
         for user, theirs in events.items():
             channel = channels.personal(user)
-            told = [{"type": event["type"], "at": self._now(), **event} for event in theirs]
-            batches.append(
-                (channel, [numbered(channel, msgspec.json.encode(event)) for event in told])
-            )
+            batches.append((channel, [numbered(channel, event) for event in theirs]))
         for start in range(0, len(batches), USERS_AT_ONCE):
             await self._bus.publish_many(batches[start : start + USERS_AT_ONCE])
 

@@ -52,6 +52,7 @@ class Subscriber:
         self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         self._connection: Any = None  # redis-py's connections share no public type
         self._connections = 0  # how many there have been
+        self._replies = 0  # everything that came, to notice silence
         self._resubscribing = False
         self._task: asyncio.Task[None] | None = None
 
@@ -146,21 +147,37 @@ class Subscriber:
             await connection.disconnect(nowait=True)
 
     async def _read(self, connection: Any) -> None:
+        """Hand on what comes. A time limit for each message would cost more than the message."""
+        watch = asyncio.create_task(self._watch(connection), name="bus subscriber: silence")
+        try:
+            while True:
+                reply = await connection.read_response()
+                self._replies += 1
+                kind = reply[0]
+                if kind == b"message":
+                    self._on_message(reply[1], reply[2])
+                elif kind == b"subscribe":
+                    self._confirm(reply[1])
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    async def _watch(self, connection: Any) -> None:
+        """Ask a connection that is silent whether it lives; cut it when it stays silent."""
         asked = False
         while True:
-            reply = await connection.read_response(timeout=SILENCE_SECONDS)
-            if reply is None:
-                if asked:
-                    raise TimeoutError("the message bus is silent")
+            before = self._replies
+            await asyncio.sleep(SILENCE_SECONDS)
+            if self._replies != before:
+                asked = False
+            elif asked:
+                log.warning("bus subscriber: the message bus is silent")
+                await connection.disconnect(nowait=True)  # the reader notices
+                return
+            else:
                 asked = True
-                await connection.send_command("PING", check_health=False)
-                continue
-            asked = False
-            kind = reply[0]
-            if kind == b"message":
-                self._on_message(reply[1], reply[2])
-            elif kind == b"subscribe":
-                self._confirm(reply[1])
+                await self._send("PING")
 
     def _confirm(self, name: bytes) -> None:
         self._unconfirmed.discard(name)
