@@ -25,12 +25,14 @@ class Where(Enum):
 class Rule(NamedTuple):
     """
     One row: `anyone` includes people without a token; else the roles and their limits. `key`: no
-    person at all but whoever holds the API key.
+    person at all but whoever holds the API key; with roles beside it, that one too. `near`: also
+    whoever asks from a network of METRICS_ALLOWED_CIDRS, without forwarding headers.
     """
 
     roles: dict[Role, tuple[Where, ...]]
     anyone: bool = False
     key: bool = False
+    near: bool = False
 
 
 ALL, ROOMS, SHOP, OWN = Where.EVERYWHERE, Where.OWN_ROOMS, Where.OWN_SHOP, Where.OWN_ORDERS
@@ -48,6 +50,7 @@ SIGNED_IN = Rule(
 NOBODY = Rule(roles={})  # the server alone
 KEY = Rule(roles={}, key=True)  # the server API
 ADMIN = Rule(roles={"admin": (ALL,)})
+OPERATOR = Rule(roles={"admin": (ALL,)}, key=True, near=True)
 HOST = Rule(roles={"streamer": (ROOMS,), "admin": (ALL,)})
 ROOM_STAFF = Rule(roles={"streamer": (ROOMS,), "moderator": (ROOMS,), "admin": (ALL,)})
 SHOPKEEPER = Rule(roles={"merchant": (SHOP,)})
@@ -146,6 +149,7 @@ ACTIONS: dict[str, Rule] = {
     "event.list": SHOPKEEPER,
     # what anybody may look at
     "meta.read": ANYONE,
+    "metrics.read": OPERATOR,
     "page.read": ANYONE,
     # the server API
     "api.publish": KEY,

@@ -25,16 +25,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver import demo, tls
+from liveserver.addresses import parse_networks
 from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
 from liveserver.gateway.gateway import Gateway
+from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
 from liveserver.gateway.remote import Remote
 from liveserver.issuer import Issuer
 from liveserver.issuer_source import source_of
 from liveserver.listener import Listener
 from liveserver.media_door import MediaDoor
+from liveserver.metrics import Metrics
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
 from liveserver.randomness import RandomBits
@@ -46,7 +49,9 @@ from liveserver.showcase import Showcase
 from liveserver.simplified import simplified
 from liveserver.stream_keys_sql import SqlStreamKeys
 from liveserver.tokens import Tokens
+from liveserver.trade_meters import watch_trade
 from liveserver.web.app import build, make_runner
+from liveserver.web.meters import HttpMeters
 from liveserver.worker_settings import WorkerSettings
 from orders import payments_demo
 from orders.addresses import Policy
@@ -103,6 +108,7 @@ class Parts:
     showcase: Showcase
     people: People
     webhooks: Webhooks
+    metrics: Metrics
     door: Door | None = None
 
 
@@ -168,6 +174,7 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         showcase=showcase,
         people=people,
         webhooks=webhooks,
+        metrics=Metrics(settings.node, f"{socket.gethostname()}_{settings.name}"),
     )
 
 
@@ -201,6 +208,7 @@ async def _serving_orders(
         dead_holder=settings.dead_holder,
     )
     parts.door = writer
+    watch_trade(parts.metrics.registry, writer, parts.webhooks)
     tasks: dict[str, Work] = {
         "writer": writer.run,
         "beats": lambda: _pass_on_beats(writer, beat),
@@ -212,7 +220,9 @@ async def _serving_orders(
     if "gateway" not in settings.roles:
         asks = RedisAsks(settings.redis_url, writer)
         states = StateSender(settings.redis_url, writer)
+        control = Control(parts.bus, settings.node, None, parts.metrics.work, clock=time.monotonic)
         tasks |= {"door": asks.run, "states": states.run, "rooms": parts.rooms.run}
+        tasks["workers"] = control.run
     async with _background(tasks):
         if settings.demo:
             async with _demo_shop(settings, parts, writer):
@@ -293,16 +303,7 @@ async def _serving_gateway(
     if issuer is not None:
         tasks["issuer keys"] = issuer.run
     services = _services(settings, parts, parts.door, issuer)
-    gateway = Gateway(
-        HubService(parts.bus, time.thread_time),
-        parts.rooms,
-        Rpc(services),
-        services.tokens,
-        _gateway_options(settings),
-        now=now_ms,
-    )
-    remote = Remote(gateway, settings.node, name=_worker_name(), clock=time.monotonic)
-    control = Control(parts.bus, settings.node, remote.status, remote.work, clock=time.monotonic)
+    gateway, control = _viewers(settings, parts, services)
     services.api = ServerApi(gateway, control)
     if settings.media_socket:
         services.video = MediaDoor(Path(settings.media_socket))
@@ -319,6 +320,31 @@ async def _serving_gateway(
         finally:
             await listener.stop()
             await asyncio.gather(gateway.drain(), runner.cleanup())
+
+
+def _viewers(settings: WorkerSettings, parts: Parts, services: Services) -> tuple[Gateway, Control]:
+    """The viewer socket, and this process among the others."""
+    meters = Meters(parts.metrics.registry)
+    gateway = Gateway(
+        HubService(parts.bus, time.thread_time),
+        parts.rooms,
+        Rpc(services),
+        services.tokens,
+        _gateway_options(settings),
+        now=now_ms,
+        meters=meters,
+    )
+    remote = Remote(gateway, settings.node, name=_worker_name(), clock=time.monotonic)
+    meters.watch(gateway, remote)
+    control = parts.metrics.control = Control(
+        parts.bus,
+        settings.node,
+        remote.status,
+        remote.work | parts.metrics.work,
+        clock=time.monotonic,
+        on_echo=meters.bus_lag.observe,
+    )
+    return gateway, control
 
 
 def _issuer(settings: WorkerSettings) -> Issuer | None:
@@ -349,6 +375,7 @@ def _services(
         image_origins=config.image_origins,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
         limit_loopback=config.limit_loopback,
+        metrics_allowed=parse_networks(config.metrics_allowed_cidrs),
     )
     return Services(
         options=options,
@@ -366,6 +393,8 @@ def _services(
         webhooks=parts.webhooks,
         feed=parts.feed,
         deliveries=_deliveries(settings, parts),
+        metrics=parts.metrics,
+        http_meters=HttpMeters(parts.metrics.registry),
         now=now_ms,
         new_id=new_id,
         stream_keys=SqlStreamKeys(parts.write_engine, parts.read_engine, now_ms),

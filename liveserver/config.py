@@ -24,6 +24,7 @@ MAX_HISTORY = 10_000  # messages a channel; each costs bus memory on every chann
 MAX_HISTORY_TTL_SECONDS = 31 * 86_400
 MAX_TICK_MS = 1_000  # a second is already felt as lag
 SHORT_SECRET_BYTES = 32  # HS256 wants a key as long as its hash (RFC 7518, 3.2)
+METRICS_ALLOWED = ("127.0.0.0/8", "::1/128")
 BUILT_IN_NAMESPACES = ("room", "chat", "danmaku", "console")
 
 
@@ -63,6 +64,7 @@ class Config:
     token_audience: str = ""
     token_jwks_roles: tuple[str, ...] = ()
     api_key: str = field(default="", repr=False)
+    metrics_allowed_cidrs: tuple[str, ...] = METRICS_ALLOWED
     workers: int = 1
     webhook_allowed_cidrs: tuple[str, ...] = ()
     image_origins: tuple[str, ...] = ()
@@ -148,6 +150,12 @@ SETTINGS = (
         "roles above viewer that those tokens may carry",
     ),
     Setting("API_KEY", read.text, "key of `/api/*`; empty = it answers 401", secret=True),
+    Setting(
+        "METRICS_ALLOWED_CIDRS",
+        read.list_of(read.network),
+        "networks that may read `/metrics` without the key",
+        ",".join(METRICS_ALLOWED),
+    ),
     Setting("WORKERS", read.whole_number(1, MAX_WORKERS), "gateway processes", "1"),
     Setting(
         "WEBHOOK_ALLOWED_CIDRS",

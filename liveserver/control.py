@@ -1,8 +1,9 @@
 """
 Workers talk to each other: who is there, and "all of you, do this and tell me".
 
-One hidden topic of the bus carries it. Every worker says every few seconds how it is; from that all
-know whose answers to wait for. A worker that does not answer in time is left out of the result.
+One hidden topic of the bus carries it. Every process says every few seconds that it is there, and
+how its connections are if it holds any; from that all know whose answers to wait for. A process
+that does not answer in time is left out of the result.
 """
 
 import asyncio
@@ -39,11 +40,12 @@ class Status(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class _Line(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """One message between workers: a status, a question with an `op`, or an answer to one."""
+    """One message between workers: a beat, a question with an `op`, or an answer to one."""
 
     node: str
-    sent: float = 0.0  # the sender's own clock, for its own eyes
-    status: Status | None = None
+    beat: bool = False
+    sent: float = 0.0  # of a beat: the sender's own clock, for its own eyes
+    status: Status | None = None  # of a beat, from a process that holds connections
     hello: bool = False  # asks the others for their status now
     ask: int = 0
     op: str = ""
@@ -62,15 +64,16 @@ Work = Callable[[msgspec.Raw], Any]  # the body of a question -> what JSON can s
 
 class Control:
     """
-    This worker among the others. `clock` is monotonic, in seconds; `on_echo` is told how long a
-    message of our own took through the bus, in seconds.
+    This worker among the others. `clock` is monotonic, in seconds; `status` is None in a process
+    that holds no connections; `on_echo` is told how long a message of our own took through the bus,
+    in seconds.
     """
 
     def __init__(
         self,
         bus: Bus,
         node: str,
-        status: Callable[[], Status],
+        status: Callable[[], Status] | None,
         work: dict[str, Work],
         *,
         clock: Callable[[], float],
@@ -82,7 +85,7 @@ class Control:
         self._work = work
         self._clock = clock
         self._on_echo = on_echo
-        self._known: dict[str, tuple[Status, float]] = {}  # node -> status, when it came
+        self._known: dict[str, tuple[Status | None, float]] = {}  # node -> status, when it came
         self._questions: dict[int, _Question] = {}
         self._asked = 0
         self._replies: asyncio.Queue[_Line] = asyncio.Queue(maxsize=ASKS_MAX)
@@ -90,24 +93,37 @@ class Control:
         bus.on_delivery(self._deliver)
 
     def nodes(self) -> list[Status]:
-        """Everyone who was heard of lately, this worker as it is now."""
+        """All who hold connections and were heard of lately; this worker as it is now."""
+        self._forget_silent()
+        others = [self._known[node][0] for node in sorted(self._known) if node != self._node]
+        own = [self._status()] if self._status else []
+        return own + [status for status in others if status is not None]
+
+    @property
+    def has_others(self) -> bool:
+        """Whether another process was heard of lately."""
+        self._forget_silent()
+        return not self._known.keys() <= {self._node}
+
+    def _forget_silent(self) -> None:
         now = self._clock()
         for node, (_, at) in list(self._known.items()):
             if now - at > SILENT_SECONDS:
                 del self._known[node]
-        others = {node: status for node, (status, _) in self._known.items() if node != self._node}
-        return [self._status(), *(others[node] for node in sorted(others))]
 
-    async def ask(self, op: str, body: Any) -> list[msgspec.Raw]:
+    async def ask(self, op: str, body: Any, *, everyone: bool = False) -> list[msgspec.Raw]:
         """
-        Have all workers do `op`, this one included; the answers of those that gave one in time.
+        Have all who hold connections, or `everyone`, do `op`, this process included; the answers of
+        those that gave one in time.
 
         Raises:
             Unavailable: The bus does not answer.
         """
         self._asked += 1
         id = self._asked
-        missing = {status.uid for status in self.nodes()}
+        self._forget_silent()
+        asked = {node for node, (status, _) in self._known.items() if everyone or status}
+        missing = {self._node, *asked}
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         question = self._questions[id] = _Question(missing, [], done)
         try:
@@ -139,8 +155,8 @@ class Control:
     async def _beat(self) -> None:
         while True:
             self._beat_now.clear()
-            line = _Line(node=self._node, sent=self._clock(), status=self._status())
-            await self._send(line)
+            status = self._status() if self._status else None
+            await self._send(_Line(node=self._node, beat=True, sent=self._clock(), status=status))
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await self._beat_now.wait()
@@ -169,7 +185,7 @@ class Control:
             self._take(line)
 
     def _take(self, line: _Line) -> None:
-        if line.status is not None:
+        if line.beat:
             self._known[line.node] = (line.status, self._clock())
             if line.node == self._node:
                 self._on_echo(self._clock() - line.sent)

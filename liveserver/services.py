@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liveserver.addresses import Network
+from liveserver.web.meters import HttpMeters
 from orders.requests import Door
 
 if TYPE_CHECKING:
     from liveserver.delivery import Deliveries
+    from liveserver.metrics import Metrics
     from liveserver.people import People
     from liveserver.server_api import ServerApi
     from liveserver.tokens import Tokens
@@ -32,6 +34,7 @@ class WebOptions:
     image_origins: tuple[str, ...] = ()  # may be named in img-src besides our own
     trusted_proxies: tuple[Network, ...] = ()  # networks whose forwarding headers are believed
     limit_loopback: bool = False  # limits per address also count loopback
+    metrics_allowed: tuple[Network, ...] = ()  # networks that may read /metrics without a key
 
 
 @dataclass(kw_only=True)
@@ -55,5 +58,8 @@ class Services:
     ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     #: the server API; None in a process without viewers
     api: "ServerApi | None" = None
+    #: the figures of /metrics; None in a process that keeps none
+    metrics: "Metrics | None" = None
+    http_meters: HttpMeters = field(default_factory=HttpMeters)
     #: buyers whose reservation is being worked on in this process: one at a time each
     reserving: set[str] = field(default_factory=set)

@@ -196,6 +196,7 @@ class Supervisor:
             config=self.config,
             roles=child.roles,
             node=node,
+            name=child.name,
             redis_url=self._bus.url if self._bus else self.config.redis_url,
             database_url=self.config.data_database_url,
             token_secret=self._token_secret,

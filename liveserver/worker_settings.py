@@ -23,6 +23,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     roles: tuple[Role, ...]
     node: str
+    #: names the process for people, the same after each of its restarts
+    name: str = ""
     redis_url: str
     database_url: str
     token_secret: str

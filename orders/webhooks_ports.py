@@ -101,6 +101,9 @@ class Store(Protocol):
     ) -> list[DeliveryRow]:
         """Take due deliveries, (endpoint, how many), that nobody else gets before `until`."""
 
+    async def waiting(self, limit: int) -> int:
+        """How many deliveries are not at their end yet; counts no further than `limit`."""
+
     async def finish(self, finished: Sequence[Finished], now: int) -> None:
         """Store outcomes, each only while its claim holds, and the endpoints' health."""
 

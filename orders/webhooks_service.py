@@ -48,6 +48,8 @@ FOLLOW_PAUSE_SECONDS = 0.05  # gathers a rush of events into fewer transactions
 DELIVER_PAUSE_SECONDS = 0.02  # gathers outcomes and claims: SQLite has one writer at a time
 POLL_SECONDS = 1.0  # looks for retries, and for work that other processes queued
 ERROR_PAUSE_SECONDS = 1.0  # before a failed step is tried again
+COUNT_SECONDS = 10.0  # between two counts of the queue, for the metrics
+COUNT_MAX = 100_000  # counted no further: a longer queue is as bad
 TIDY_SECONDS = 600.0  # between removals of old deliveries
 TIDY_BATCH = 1_000  # rows in one transaction
 REPLAYS_MAX = 20  # endpoints whose replay goes one batch further in one round
@@ -96,6 +98,8 @@ class Webhooks:
         self._deliver_wake = asyncio.Event()
         self._sending: dict[asyncio.Task[None], DeliveryRow] = {}
         self._troubled: set[str] = set()  # delivery ids in flight to endpoints in trouble
+        self.waiting = 0  # deliveries not at their end, as of the last count; for the metrics
+        self.attempts: Counter[str] = Counter()  # by the state after it; for the metrics
         self._finished: list[Finished] = []  # not stored yet; counts towards SENDS_MAX
 
     # What merchants do ---------------------------------------------------------------------------
@@ -246,6 +250,7 @@ class Webhooks:
                     self._forever(self._deliver_round, self._deliver_wake, POLL_SECONDS)
                 )
                 group.create_task(self._forever(self.tidy, asyncio.Event(), TIDY_SECONDS))
+                group.create_task(self._forever(self.count, asyncio.Event(), COUNT_SECONDS))
         finally:
             await asyncio.shield(self._stop())
 
@@ -288,6 +293,10 @@ class Webhooks:
         oldest, removed = self._now() - rules.REPLAY_MAX_MS, TIDY_BATCH
         while removed == TIDY_BATCH:
             removed = await self._store.prune(oldest, TIDY_BATCH)
+
+    async def count(self) -> None:
+        """See how long the queue is."""
+        self.waiting = await self._store.waiting(COUNT_MAX)
 
     async def _follow_round(self) -> None:
         more = True
@@ -421,6 +430,7 @@ class Webhooks:
         headers = rules.headers(secrets, row.event_id, now // 1000, row.body)
         answer = await self._sender.send(endpoint.url, headers, row.body)
         after = rules.outcome(row, answer, self._now(), self._jitter())
+        self.attempts[after.state] += 1
         self._finished.append(Finished(row, after, answer))
 
     async def _store_finished(self) -> None:

@@ -326,6 +326,12 @@ class SqlWebhooks:
                 rows += sorted((DeliveryRow(**row._mapping) for row in taken), key=lambda r: r.id)
         return rows
 
+    async def waiting(self, limit: int) -> int:
+        pending = sa.select(delivery.c.id).where(delivery.c.state == "pending").limit(limit)
+        async with _transaction(self._read_engine) as sql:
+            counted = sa.select(sa.func.count()).select_from(pending.subquery())
+            return int(await sql.scalar(counted) or 0)
+
     async def finish(self, finished: Sequence[Finished], now: int) -> None:
         async with _transaction(self._write_engine) as sql:
             await _change_health(sql, finished, now)

@@ -134,13 +134,18 @@ class Command(msgspec.Struct):
         return self.id == 0 and self.send is None
 
     @property
+    def method(self) -> str:
+        """The name of the request that counts; "" if there is none."""
+        for field in REQUEST_FIELDS:
+            if getattr(self, field) is not None:
+                return field
+        return ""
+
+    @property
     def request(self) -> "Request | None":
         """The request that counts."""
-        for field in REQUEST_FIELDS:
-            request: Request | None = getattr(self, field)
-            if request is not None:
-                return request
-        return None
+        found: Request | None = getattr(self, self.method, None)
+        return found
 
 
 Request = (

@@ -236,6 +236,11 @@ class RoomService:
         await self._must_exist(room)
         self._counts.like(room, count)
 
+    @property
+    def drops(self) -> Mapping[str, int]:
+        """How many messages of viewers not everybody got, by reason."""
+        return self._talk.drops
+
     def note_online(self, room: str, count: int) -> None:
         """This worker's viewers of the room."""
         self._counts.note_online(room, count)

@@ -1,5 +1,6 @@
 """What viewers say and throw, on its way to the bus."""
 
+from collections import Counter
 from collections.abc import Callable
 
 from rooms import channels, chat, danmaku
@@ -19,6 +20,7 @@ class Talk:
         self._outbox = outbox
         self._now = now
         self._new_id = new_id
+        self.drops: Counter[str] = Counter(sampled=0, chat_cap=0)  # for the metrics
         self._sampled_out: dict[str, int] = {}  # room -> danmaku since the last that passed
 
     async def say(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> Outcome:
@@ -28,6 +30,7 @@ class Talk:
         message = numbered(f"chat:{room}", event, info=info, capped=not speaker.badges)
         [outcome] = await self._outbox.send(room, [message], wait_ms=channels.CHAT.tick_ms)
         if outcome.dropped:
+            self.drops["chat_cap"] += 1
             raise TooFast("Everybody is talking at once; try again in a moment")
         return outcome
 
@@ -53,6 +56,7 @@ class Talk:
             raise
         if not outcome.dropped:
             return None
+        self.drops["sampled"] += 1
         self._count_sampled_out(room, missed + 1)
         return event
 

@@ -95,6 +95,7 @@ class Commands:
         )
 
         def admit(entered: Entered) -> bool:
+            self._note_recovery(entered, since)
             result = _result(entered, since, positioned=rules.recovery)
             self._connected(session, id, {channel: result})
             return True
@@ -169,6 +170,7 @@ class Commands:
         def admit(entered: Entered) -> bool:
             nonlocal refused
             refused = since is not None and must_recover and not entered.recovered
+            self._note_recovery(entered, since)
             if not refused:
                 ttl = None if expires_at is None else session.ttl(expires_at)
                 result = _result(entered, since, positioned=positioned, ttl=ttl)
@@ -221,6 +223,10 @@ class Commands:
                 )
         if rules.join_leave and channel in session.subscriptions:
             await presence.announce(channel, subscription.info, join=True)
+
+    def _note_recovery(self, entered: Entered, since: Position | None) -> None:
+        if since is not None:
+            self._gateway.meters.recovered(entered.recovered, len(entered.missed))
 
     def _unsubscribe(self, session: Session, id: int, channel: str) -> Waiting | None:
         subscription = session.subscriptions.get(channel)

@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_parts",
-        "_pong_due",
+        "_pinged_at",
         "_ws",
         "gateway",
         "open",
@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.open = False  # the handshake is done and no close frame was sent or received
         self.slow = False  # more than SOFT_BYTES wait in the socket
         self._closing = False
-        self._pong_due = False
+        self._pinged_at = 0.0  # loop time of a ping that waits for its pong; 0 = none
         self._parts: list[bytes] = []  # of a fragmented message
         self._ws = ServerProtocol(
             max_size=MESSAGE_BYTES, logger=ws_log, select_subprotocol=_subprotocol
@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self.gateway.wheel.after(self.gateway.options.connect_seconds, self._connect_due)
 
     def data_received(self, data: bytes) -> None:
+        self.gateway.bytes_in += len(data)
         if self._ws.state is State.CLOSED:
             return
         try:
@@ -118,6 +119,10 @@ class Connection(asyncio.Protocol):
             response = self._ws.accept(request)
         self._ws.send_response(response)
         self.open = response.status_code == 101
+        if self.open:
+            self.gateway.meters.accepted.labels("websocket").inc()
+        else:
+            self.gateway.meters.refused.labels(str(response.status_code)).inc()
         self._flush_ws()
 
     def _frame(self, frame: Frame) -> None:
@@ -170,7 +175,9 @@ class Connection(asyncio.Protocol):
         """Send replies and pushes that are for this client alone."""
         if not self.open:
             return
-        self.transport.write(self.variant.own_frames(lines))
+        data = self.variant.own_frames(lines)
+        self.gateway.bytes_out += len(data)
+        self.transport.write(data)
         if self.slow:
             self.write_slow(b"")
 
@@ -234,18 +241,21 @@ class Connection(asyncio.Protocol):
         if not self.open:
             return
         options = self.gateway.options
-        self._pong_due = True
+        self._pinged_at = self.gateway.clock()
         self.transport.write(self.variant.ping_frame)
         self.gateway.wheel.after(options.pong_seconds, self._pong_missing)
         self.gateway.wheel.after(options.ping_seconds, self._ping)
 
     def pong(self) -> bool:
         """The client's pong; False if it was not asked for."""
-        due, self._pong_due = self._pong_due, False
-        return due
+        if not self._pinged_at:
+            return False
+        self.gateway.meters.ping_pong.observe(self.gateway.clock() - self._pinged_at)
+        self._pinged_at = 0.0
+        return True
 
     def _pong_missing(self) -> None:
-        if self._pong_due:
+        if self._pinged_at:
             self.close(codes.NO_PONG)
 
 

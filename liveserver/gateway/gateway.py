@@ -7,6 +7,7 @@ presence, the count of viewers. What fails there is logged and begins again.
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from liveserver.gateway import codes
 from liveserver.gateway.commands import Commands
 from liveserver.gateway.connection import Connection
+from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import PATH, GatewayOptions
 from liveserver.gateway.presence import Presence
 from liveserver.gateway.rights import Rights
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 RESTART_SECONDS = 1.0  # between the failure of a background part and its next beginning
 COUNT_SECONDS = 1.0  # between two counts of the viewers of each room
+LAG_SECONDS = 0.25  # between two looks at how late the event loop is
 CLOSES_AT_ONCE = 100  # of a drain: one slice, so that the others are still served in between
 DRAIN_SECONDS = 4.0  # for closing everyone; a stop of the whole server takes 10 s at most
 
@@ -50,15 +53,21 @@ class Gateway:
         options: GatewayOptions,
         *,
         now: Callable[[], int],
+        meters: Meters | None = None,
     ) -> None:
-        """`now` is the wall clock in milliseconds."""
+        """`now` is the wall clock in milliseconds; without `meters` nobody reads the figures."""
         self.hub = hub
         self.rooms = rooms
         self.tokens = tokens
         self.options = options
         self.now = now
+        self.clock = time.monotonic  # for durations, in seconds
         self.connections: set[Connection] = set()
+        self.meters = meters or Meters()
+        hub.fanout.on_frame = self.meters.frame
         self.closes: Counter[int] = Counter()  # for the metrics: how often with which code
+        self.bytes_in = 0  # for the metrics: of viewer sockets, before TLS
+        self.bytes_out = 0  # to one client alone; what many get is counted by the hub
         self.wheel = Wheel(options.step_seconds)
         self.presence = Presence(hub.bus)
         self.speech = Speech(rooms, rpc, self.presence)
@@ -84,10 +93,18 @@ class Gateway:
             "presence errands": self.presence.run_errands,
             "presence refresh": self.presence.run_refresh,
             "viewer count": self._count,
+            "loop lag": self._measure_lag,
         }
         async with asyncio.TaskGroup() as group:
             for name, part in parts.items():
                 group.create_task(_forever(name, part))
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.meters.loop_lag.observe(max(0.0, loop.time() - due))
 
     async def _count(self) -> None:
         while True:
@@ -109,6 +126,10 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def count_open(self) -> dict[str, int]:
+        """Open connections by transport."""
+        return {"websocket": sum(connection.open for connection in self.connections)}
 
     def count_close(self, close: codes.Close) -> None:
         self.closes[close.code] += 1

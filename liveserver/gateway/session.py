@@ -21,7 +21,7 @@ from liveserver.problems import REFUSALS
 from liveserver.tokens import TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.channels import Rules
-from rooms.protocol import Command, Reply
+from rooms.protocol import Command, Error, Reply
 
 if TYPE_CHECKING:
     from liveserver.gateway.connection import Connection
@@ -57,9 +57,11 @@ class Session:
     """The protocol side of a `Connection`, which carries its bytes."""
 
     __slots__ = (
+        "_begun_at",
         "_busy",
         "_excess",
         "_held",
+        "_method",
         "_out",
         "_pending",
         "_started",
@@ -87,6 +89,8 @@ class Session:
         self._busy = False  # a task is waiting for what a command needs
         self._held = False  # a command is waiting to be called back
         self._stepping = False  # commands are being started in this very step
+        self._method = ""  # of the command being worked on; for the metrics
+        self._begun_at = 0.0  # when it had its turn, seconds
         self._excess = 0
         self._pending: deque[Command] = deque()
         self._out: list[bytes] = []
@@ -127,7 +131,7 @@ class Session:
             self._pending.append(command)
         elif self._excess < EXCESS_COMMANDS:
             self._excess += 1
-            self.reply(Reply(id=command.id, error=codes.TOO_MANY))
+            self._answer(command.id, codes.TOO_MANY)
         else:
             self.connection.close(codes.BAD_REQUEST)
 
@@ -151,6 +155,7 @@ class Session:
                 self.reply_rpc(id, result)
             else:
                 self._refuse(id, result)
+            self._done()
             if not self._stepping:
                 self._called_back()
 
@@ -178,13 +183,16 @@ class Session:
     def _start_pending(self) -> tuple[Command, Waiting] | None:
         while self._pending and not self.ended and not self._held:
             command = self._pending.popleft()
+            self._method, self._begun_at = command.method, self.gateway.clock()
             try:
                 waiting = self.gateway.commands.start(self, command)
             except Exception as problem:
                 self._refuse_command(command, problem)
-                continue
+                waiting = None
             if waiting is not None:
                 return command, waiting
+            if not self._held:
+                self._done()
         self._excess = 0
         return None
 
@@ -198,6 +206,7 @@ class Session:
                         await waiting
                 except Exception as problem:
                     self._refuse_command(command, problem)
+                self._done()
                 following = self._next_waiting()
                 if following is None:
                     return
@@ -228,7 +237,18 @@ class Session:
         else:
             log.error("a command failed", exc_info=problem)
             error = codes.INTERNAL
+        self._answer(id, error)
+
+    def _answer(self, id: int, error: Error) -> None:
+        self.gateway.meters.errors.labels(self._method, str(error.code)).inc()
         self.reply(Reply(id=id, error=error))
+
+    def _done(self) -> None:
+        """The command being worked on has its answer."""
+        if self._method:
+            took = self.gateway.clock() - self._begun_at
+            self.gateway.meters.commands.labels(self._method).observe(took)
+            self._method = ""
 
     # --- answers out -------------------------------------------------------------------------
 
@@ -321,6 +341,7 @@ class Session:
     def end_subscription(self, subscription: Subscription, why: codes.Unsubscribe) -> None:
         """Out of the channel by the server's will, which the client is told."""
         self.drop(subscription)
+        self.gateway.meters.unsubscribes.labels(str(why.code)).inc()
         self.push(protocol.push_unsubscribe(subscription.channel, why.code, why.reason))
         self.flush()
 

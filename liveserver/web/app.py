@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -41,7 +42,8 @@ def build(services: Services) -> web.Application:
 async def _layer(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Every error becomes a problem, every answer gets the security headers."""
+    """Every error becomes a problem, every answer gets the security headers and is counted."""
+    begin = time.monotonic()
     try:
         response = await handler(request)
     except asyncio.CancelledError:
@@ -51,6 +53,7 @@ async def _layer(
     services = request.app[SERVICES]
     host = own_origin(request, services).partition("://")[2]
     harden(request, response, host, services.options.image_origins)
+    services.http_meters.answered(request, response.status, time.monotonic() - begin)
     return response
 
 

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from liveserver.access import ACTIONS, allow, allow_somewhere
-from liveserver.addresses import client_address, is_forwarded
+from liveserver.addresses import client_address, is_forwarded, is_trusted
 from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
@@ -38,10 +38,8 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         call = _call(request)
         if route.limit != "none":
             take(call, route.limit)
-        by_key = ACTIONS[route.action].key
-        if by_key:
-            check_key(call)
-        else:
+        admitted = is_admitted(call, route)
+        if not admitted:
             call.identity = identify(call, route)
             allow_somewhere(call.identity, route.action)
         call.params = read.path_values(request)
@@ -53,7 +51,7 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             call.body = await read.json_body(request, route)
         if route.about is not None:
             call.subject = await route.about(call)
-        if not by_key:
+        if not admitted:
             about = call.subject
             allow(
                 call.identity,
@@ -78,13 +76,50 @@ def take(call: Call, kind: str) -> None:
     """Count one request of the caller's address. Raises Refused `rate-limited`."""
     spared = not call.services.options.limit_loopback and is_loopback(call.address)
     if not (spared and not is_forwarded(call.request.headers.items())):
-        call.request.app[LIMITS].take(kind, call.address)
+        try:
+            call.request.app[LIMITS].take(kind, call.address)
+        except Refused:
+            call.services.http_meters.limited(kind)
+            raise
+
+
+def is_admitted(call: Call, route: Route) -> bool:
+    """
+    Whether the caller needs no rights of a person: it holds the API key, or is near. Raises Refused
+    for a wrong key.
+    """
+    rule = ACTIONS[route.action]
+    if rule.near and is_near(call):
+        return True
+    if rule.key and (not rule.roles or _offers_key(call)):
+        check_key(call)
+        return True
+    return False
+
+
+def is_near(call: Call) -> bool:
+    """Whether the request comes from METRICS_ALLOWED_CIDRS, by itself and through nobody."""
+    networks = call.services.options.metrics_allowed
+    return is_trusted(peer(call.request), networks) and not is_forwarded(
+        call.request.headers.items()
+    )
+
+
+def _offers_key(call: Call) -> bool:
+    return API_KEY in call.request.headers or _key_as_bearer(call) is not None
+
+
+def _key_as_bearer(call: Call) -> str | None:
+    """Prometheus sends its secret as a Bearer; a token of a person has two dots."""
+    kind, _, secret = call.request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" and secret.count(".") != 2 else None
 
 
 def check_key(call: Call) -> None:
     """Return for whoever holds the API key. Wrong ones are limited as log-ins. Raises Refused."""
     own = call.services.options.api_key.encode()
-    given = call.request.headers.get(API_KEY, "").encode("utf-8", "surrogateescape")
+    text = call.request.headers.get(API_KEY) or _key_as_bearer(call) or ""
+    given = text.encode("utf-8", "surrogateescape")
     if not own or not hmac.compare_digest(own, given):
         if given:
             take(call, "login")

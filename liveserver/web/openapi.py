@@ -93,8 +93,9 @@ def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     signed_in: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
     operation["security"] = [*signed_in, {}] if rule.anyone else signed_in
     if rule.key:
-        operation["security"] = [{"apiKey": []}]
-    elif not rule.anyone:
+        people = signed_in if rule.roles else []
+        operation["security"] = [{"apiKey": []}, *people]
+    if rule.roles and not rule.anyone:
         operation["x-roles"] = {
             role: [where.value for where in limits] for role, limits in rule.roles.items()
         }

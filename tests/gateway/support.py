@@ -14,9 +14,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from liveserver.gateway.gateway import Gateway
+from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
+from liveserver.gateway.remote import Remote
 from liveserver.identity import Identity
 from liveserver.listener import Listener
+from liveserver.metrics import Metrics
 from liveserver.problems import Refused
 from liveserver.tokens import Tokens
 from rooms.bus import Message
@@ -55,12 +58,14 @@ class Place:
         methods: "Methods",
         port: int,
         tls: bool,
+        metrics: Metrics,
     ) -> None:
         self.bus = bus
         self.gateway = gateway
         self.rooms = rooms
         self.methods = methods
         self.port = port
+        self.metrics = metrics
         self.scheme = "wss" if tls else "ws"
 
     @property
@@ -73,6 +78,10 @@ class Place:
 
     def token(self, user: str, ttl: int | None = None, **claims: Any) -> str:
         return self.gateway.tokens.issue(Identity(user=user, **claims), ttl)
+
+    def figure(self, name: str, **labels: str) -> float:
+        """What a scrape would tell, without the prefix; 0 for what was never counted."""
+        return self.metrics.registry.get_sample_value(f"liveserver_{name}", labels) or 0.0
 
     async def publish(self, channel: str, data: Any, **fields: Any) -> None:
         """What the server itself publishes in an operator's channel."""
@@ -155,9 +164,12 @@ async def serving(
     await bus.start()
     chosen = GatewayOptions(**{"namespaces": Namespaces(NAMESPACES), **options})
     rooms = make_rooms(bus)
-    gateway = Gateway(
-        HubService(bus, time.thread_time), rooms, rpc, Tokens(SECRET, now=now), chosen, now=now
-    )
+    metrics = Metrics(node, node)
+    meters = Meters(metrics.registry)
+    tokens = Tokens(SECRET, now=now)
+    hub = HubService(bus, time.thread_time)
+    gateway = Gateway(hub, rooms, rpc, tokens, chosen, now=now, meters=meters)
+    meters.watch(gateway, Remote(gateway, node, name=node, clock=time.monotonic))
     server = web.Server(hello)
     listener = Listener(gateway, server)
     sock = socket.create_server(("127.0.0.1", 0))
@@ -165,7 +177,7 @@ async def serving(
     running = asyncio.gather(gateway.run(), rooms.run())
     await listener.start(sock, tls)
     try:
-        yield Place(bus, gateway, rooms, rpc, port, tls is not None)
+        yield Place(bus, gateway, rooms, rpc, port, tls is not None, metrics)
     finally:
         await listener.stop()
         await gateway.drain(2.0)

@@ -11,6 +11,7 @@ import pytest
 from liveserver import control as control_module
 from liveserver.control import TOPIC, Control
 from liveserver.gateway.remote import Disconnect, Remote, Unsubscribe
+from liveserver.metrics import Metrics
 from liveserver.server_api import ServerApi
 from rooms.bus import Message
 from tests.gateway.conftest import Serve
@@ -20,11 +21,11 @@ from tests.gateway.support import Place, connected, eventually
 @asynccontextmanager
 async def api_of(place: Place, node: str, echoes: list[float]) -> AsyncIterator[ServerApi]:
     remote = Remote(place.gateway, node, name=node, clock=time.monotonic)
-    control = Control(
+    control = place.metrics.control = Control(
         place.bus,
         node,
         remote.status,
-        remote.work,
+        remote.work | place.metrics.work,
         clock=time.monotonic,
         on_echo=echoes.append,
     )
@@ -124,7 +125,8 @@ async def test_a_silent_worker_is_left_out(
     """What is known of a worker that died does not hold up the others for long."""
     (here, api), _ = two
     monkeypatch.setattr(control_module, "ANSWER_SECONDS", 0.2)
-    line = b'{"node":"dead","status":{"uid":"dead","name":"d","version":"1","num_clients":0,'
+    line = b'{"node":"dead","beat":true,"status":{"uid":"dead","name":"d","version":"1",'
+    line += b'"num_clients":0,'
     line += b'"num_users":0,"num_subs":0,"num_channels":0,"uptime":1}}'
     for data in (line, b"rubbish", b'{"node":"x","op":"no such op","ask":1}'):
         topic = control_module.TOPIC
@@ -138,3 +140,25 @@ async def test_a_silent_worker_is_left_out(
     monkeypatch.setattr(control_module, "SILENT_SECONDS", -1.0)
     assert len(api.info()) == 1
     assert msgspec.json.encode(api.info())
+
+
+async def test_one_scrape_tells_of_all_processes(two: Two, unique: str) -> None:
+    """Whoever is asked answers for all, a process without connections too."""
+    (here, _), (there, _) = two
+    metrics = Metrics(f"{unique}w", "orders")
+    control = Control(here.bus, f"{unique}w", None, metrics.work, clock=time.monotonic)
+    running = asyncio.create_task(control.run())
+    try:
+
+        async def met() -> bool:
+            return 'worker="orders"' in (await there.metrics.scrape()).decode()
+
+        await eventually(met)
+        async with connected(here, here.token("a")):
+            text = (await there.metrics.scrape()).decode()
+        clients = [line for line in text.splitlines() if line.startswith("liveserver_node_num_cl")]
+        assert sorted(line[-3:] for line in clients) == ["0.0", "1.0"]
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running

@@ -17,9 +17,11 @@ from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
 from liveserver.gateway.gateway import Gateway
+from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
 from liveserver.gateway.remote import Remote
 from liveserver.identity import Identity
+from liveserver.metrics import Metrics
 from liveserver.migrate import upgrade
 from liveserver.people import People
 from liveserver.people_sql import SqlPeople
@@ -30,7 +32,9 @@ from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.simplified import simplified
 from liveserver.tokens import Tokens
+from liveserver.trade_meters import watch_trade
 from liveserver.web.app import build, make_runner
+from liveserver.web.meters import HttpMeters
 from orders.addresses import Policy
 from orders.delivery_sql import SqlAddresses
 from orders.feed_sql import SqlFeed
@@ -206,6 +210,8 @@ async def _services(
         random_bytes=secrets.token_bytes, policy=policy,
     )  # fmt: skip
     await stack.enter_async_context(running(writer.run(), showcase.run(), people.run()))
+    metrics = Metrics(node, "test")
+    watch_trade(metrics.registry, writer, webhooks)
     services = Services(
         options=WebOptions(
             static_dir=options.pop("static_dir", STATIC),
@@ -223,13 +229,17 @@ async def _services(
         deliveries=Deliveries(SqlAddresses(write, read), Sealer(SECRET), reads, now=wall_ms),
         now=wall_ms,
         new_id=new_id,
+        metrics=metrics,
+        http_meters=HttpMeters(metrics.registry),
     )
+    meters = Meters(metrics.registry)
     gateway = Gateway(
         HubService(bus, time.thread_time), rooms, Rpc(services), services.tokens,
-        GatewayOptions(namespaces=Namespaces(NAMESPACES)), now=wall_ms,
+        GatewayOptions(namespaces=Namespaces(NAMESPACES)), now=wall_ms, meters=meters,
     )  # fmt: skip
     remote = Remote(gateway, node, name="test", clock=time.monotonic)
     control = Control(bus, node, remote.status, remote.work, clock=time.monotonic)
+    meters.watch(gateway, remote)
     await stack.enter_async_context(running(control.run()))
     services.api = ServerApi(gateway, control)
     return services

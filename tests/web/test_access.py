@@ -126,6 +126,7 @@ WHO: dict[str, set[str]] = {
     "POST /api/disconnect": PROGRAM,
     "POST /api/unsubscribe": PROGRAM,
     "GET /livez": ANYONE,
+    "GET /metrics": ADMIN | PROGRAM,  # from elsewhere than METRICS_ALLOWED_CIDRS
     "GET /readyz": ANYONE,
     "GET /openapi.json": ANYONE,
     "GET /asyncapi.json": ANYONE,

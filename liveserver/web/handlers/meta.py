@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from liveserver.metrics import CONTENT_TYPE
+from liveserver.problems import Refused
 from liveserver.web import docs_page, problem
 from liveserver.web.documents import DOCUMENTS, Documents
 from liveserver.web.route import Call, Route
@@ -51,6 +53,17 @@ async def _check(check: Awaitable[None]) -> str:
     except Exception as error:
         return type(error).__name__  # the log has more; strangers read this
     return "ok"
+
+
+async def metrics(call: Call) -> web.Response:
+    """
+    Prometheus text format, all processes in one answer. For an admin, with the API key, or from
+    the networks of `METRICS_ALLOWED_CIDRS`.
+    """
+    if call.services.metrics is None:
+        raise Refused("unavailable", "This process keeps no figures.")
+    body = await call.services.metrics.scrape()
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def openapi(call: Call) -> bytes:
@@ -100,6 +113,17 @@ ROUTES = [
         tag="operation",
         answer=Readiness,
         limit="none",
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        action="metrics.read",
+        handler=metrics,
+        summary="Figures for Prometheus",
+        tag="operation",
+        media="text/plain",
+        refuses=("unavailable",),
+        limit="read",
     ),
     Route(
         method="GET",
