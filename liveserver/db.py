@@ -12,6 +12,9 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 BUSY_TIMEOUT_MS = 5_000  # how long a gateway waits for the writer's transaction (about 10 ms each)
+#: Locks of a process that stands still or was cut off do not outlive it by more than this. Longer
+#: than any transaction of ours; the writer sets shorter times of its own.
+POSTGRES_SETTINGS = {"idle_in_transaction_session_timeout": "20s", "tcp_user_timeout": "20s"}
 
 
 def make_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> AsyncEngine:
@@ -26,7 +29,17 @@ def make_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Asy
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql(begin))
         return engine
-    return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    event.listen(engine.sync_engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for name, value in POSTGRES_SETTINGS.items():
+        cursor.execute(f"SET {name} = '{value}'")
+    cursor.close()
+    connection.commit()  # else the first rollback would undo it
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

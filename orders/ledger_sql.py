@@ -365,7 +365,9 @@ async def find_answer(
 
 
 def _limit_waiting(connection: Any, _record: object) -> None:
+    """For the session's whole life: without the commit the first rollback would undo it."""
     cursor = connection.cursor()
     for name, value in POSTGRES_SETTINGS.items():
         cursor.execute(f"SET {name} = '{value}'")
     cursor.close()
+    connection.commit()

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
+from liveserver.db import make_engine
 from orders.audit_sql import audit
 from orders.errors import InFlight, LimitExceeded, SoldOut, Unavailable
 from orders.lease import LEASE_MS, Lease, SaleClock, Watch
 from orders.ledger import Broken, LeaseLost, Transaction
-from orders.ledger_sql import SqlLedger
+from orders.ledger_sql import POSTGRES_SETTINGS, SqlLedger
 from orders.schema_sql import orders
 from tests.orders.shop import Clock, Shop, database, open_shop, reserve
 
@@ -170,6 +172,35 @@ async def test_a_crash_between_commit_and_answer_is_healed_by_the_key(database_u
         assert msgspec.json.decode(lost)["buyer"]["id"] == "ann"
         await two.stop()
         await one.stop()
+
+
+async def test_a_writer_that_stands_still_in_its_transaction_holds_nobody_off(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends what it left open, also in a session that has rolled back before."""
+    monkeypatch.setitem(POSTGRES_SETTINGS, "idle_in_transaction_session_timeout", "200ms")
+    async with database(postgres_url) as other:
+        engine = make_engine(postgres_url)
+        still, standby = SqlLedger(engine), SqlLedger(other)
+        await still.read_lease()  # the session's first transaction ends with a rollback
+        lease = await still.take_lease("one", None, 1)
+        left = still.transaction(1, 2)
+        transaction = await left.__aenter__()
+        taken = await standby.take_lease("two", lease, 3)
+        assert taken is not None and taken.fence == 2
+        with pytest.raises(DBAPIError):
+            await transaction.commit()
+        assert not await left.__aexit__(None, None, None)
+        await engine.dispose()
+
+
+async def test_what_a_session_is_told_at_its_start_outlives_a_rollback(postgres_url: str) -> None:
+    """Locks of any process that was cut off end by themselves."""
+    async with database(postgres_url) as engine:
+        for _ in range(2):
+            async with engine.connect() as connection:
+                shown = await connection.execute(text("SHOW idle_in_transaction_session_timeout"))
+                assert shown.scalar_one() == "20s"
 
 
 async def test_a_row_changed_by_somebody_else_makes_the_writer_load_again(
