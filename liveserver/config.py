@@ -76,6 +76,7 @@ class Config:
     limit_loopback: bool = False
     log_format: str = "plain"
     log_level: str = "info"
+    flood_rules: bool = True
     client: ClientOptions = field(default_factory=ClientOptions)
     namespaces: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -204,6 +205,12 @@ NAMESPACE_OPTIONS: dict[str, read.Reader] = {
     "history_size": read.whole_number(0, MAX_HISTORY),
     "history_ttl_seconds": read.whole_number(0, MAX_HISTORY_TTL_SECONDS),
     "recovery": read.flag,
+    Setting(
+        "FLOOD_RULES",
+        read.flag,
+        "1: one person's messages are limited in rate and repeats; 0 for load tests",
+        "1",
+    ),
     "presence": read.flag,
     "join_leave": read.flag,
     "publish": read.one_of("nobody", "subscriber", "anyone"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orders.webhooks_service import Webhooks
     from rooms.service import RoomService
 
+    from rooms.moderation_service import Moderation
 
 @dataclass(frozen=True, kw_only=True)
 class WebOptions:
@@ -48,6 +49,7 @@ class Services:
     rooms: "RoomService"
     door: Door
     reads: "Reads"
+    moderation: "Moderation"
     people: "People"
     tokens: "Tokens"
     webhooks: "Webhooks"

@@ -141,6 +141,12 @@ class Bus(Protocol):
     async def forget(self, topic: str, channel: str) -> None:
         """Remove a channel's history. Its position stays."""
 
+    async def amend(self, topic: str, channel: str, epoch: str, data: Mapping[int, bytes]) -> None:
+        """
+        Put other data in place of kept publications, by offset; their ClientInfo goes. Positions
+        stay. Offsets that are not kept any more, and another epoch, are passed over.
+        """
+
     async def snapshot(self, room: str) -> Snapshot | None:
         """The room's parts and position in one read; None if they must be rebuilt."""
 

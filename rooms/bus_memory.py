@@ -228,6 +228,17 @@ class MemoryBus:
         self._reach()
         self._server.channel(topic, channel).kept = []
 
+    async def amend(self, topic: str, channel: str, epoch: str, data: Mapping[int, bytes]) -> None:
+        self._reach()
+        known = self._server.channel(topic, channel)
+        if known.epoch == epoch:
+            known.kept = [
+                msgspec.structs.replace(item, data=data[item.offset], info=b"")
+                if item.offset in data
+                else item
+                for item in known.kept
+            ]
+
     async def snapshot(self, room: str) -> Snapshot | None:
         self._reach()
         if not self._has_state(room):

@@ -175,6 +175,29 @@ local function history(keys, args)
   return {epoch, offset, redis.call(unpack(call))}
 end
 
+-- channel, fresh epoch, epoch, then offset and data of each publication to be replaced
+local function amend(keys, args)
+  local prefix, channel, new = keys[1], args[1], {}
+  if position(prefix, channel, args[2]) ~= args[3] then return 0 end
+  for at = 4, #args, 2 do new[args[at] .. '-0'] = args[at + 1] end
+  local key = prefix .. ':h:' .. channel
+  local ttl, entries, amended = redis.call('PTTL', key), redis.call('XRANGE', key, '-', '+'), 0
+  for _, entry in ipairs(entries) do
+    if new[entry[1]] then amended = amended + 1 end
+  end
+  if amended == 0 then return 0 end
+  redis.call('DEL', key) -- a stream takes entries at its end only, so it is written anew
+  for _, entry in ipairs(entries) do
+    if new[entry[1]] then
+      redis.call('XADD', key, entry[1], 'd', new[entry[1]], 'i', '')
+    else
+      redis.call('XADD', key, entry[1], unpack(entry[2]))
+    end
+  end
+  redis.call('PEXPIRE', key, ttl)
+  return amended
+end
+
 -- fresh epoch, then channels
 local function positions(keys, args)
   local found = {}
@@ -294,6 +317,7 @@ end
 redis.register_function('@_publish', publish)
 redis.register_function('@_publish_each', publish_each)
 redis.register_function('@_history', history)
+redis.register_function('@_amend', amend)
 redis.register_function('@_positions', positions)
 redis.register_function('@_snapshot', snapshot)
 redis.register_function('@_restore', restore)

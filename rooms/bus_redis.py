@@ -167,6 +167,11 @@ class RedisBus:
     async def forget(self, topic: str, channel: str) -> None:
         await self._guarded(lambda: self._redis.delete(f"{_key(topic)}:h:{channel}"))
 
+    async def amend(self, topic: str, channel: str, epoch: str, data: Mapping[int, bytes]) -> None:
+        if data:
+            flat = [part for pair in data.items() for part in pair]
+            await self._call("amend", topic, channel, self._fresh(), epoch, *flat)
+
     async def snapshot(self, room: str) -> Snapshot | None:
         reply = await self._call("snapshot", room, f"room:{room}", self._fresh())
         if reply is None:

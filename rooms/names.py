@@ -35,6 +35,8 @@ _PAIRS = (
     "0o 1l 3e 4a 5s 7t @a $s |l !l"
 )
 _LOOKS_LIKE = str.maketrans({pair[0]: pair[1] for pair in _PAIRS.split()})
+#: only the letters of other scripts, each with its Latin look-alike
+LETTERS_ALIKE = {pair[0]: pair[1] for pair in _PAIRS.split() if not pair[0].isascii()}
 _GAPS = re.compile(r"[\W_]+")
 _GAPS_AND_DIGITS = re.compile(r"[\W_\d]+")
 

@@ -1,34 +1,27 @@
 """Rooms, shows and parts in SQL. A room's row is locked first, so its changes happen one by one."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms import schema_sql
-from rooms.errors import NotFound, Unavailable, WrongState
+from rooms.errors import WrongState
 from rooms.room import Room
 from rooms.store import Part, ReadProducts
+from rooms.store_sql import SqlStore
 from rooms.times import rfc3339
-
-CALL_SECONDS = 6.0  # longer than SQLite's busy timeout, so that its own error comes first
 
 _room, _show, _part = schema_sql.room, schema_sql.show, schema_sql.room_part
 
 
-class SqlRooms:
+class SqlRooms(SqlStore):
     """The port `rooms.store.RoomStore` on SQLite or PostgreSQL."""
-
-    def __init__(self, write_engine: AsyncEngine, read_engine: AsyncEngine) -> None:
-        self._write_engine = write_engine
-        self._read_engine = read_engine
 
     async def create(self, room: Room, parts: dict[str, bytes], *, at: int) -> None:
         row = {**msgspec.structs.asdict(room), "started_at": None, "created_at": at}
@@ -91,6 +84,12 @@ class SqlRooms:
             rows = await connection.execute(query)
             return {row.part: Part(row.body.encode(), row.version) for row in rows}
 
+    async def with_part(self, part: str) -> dict[str, bytes]:
+        query = sa.select(_part.c.room, _part.c.body).where(_part.c.part == part)
+        async with self._reading() as connection:
+            rows = await connection.execute(query)
+            return {row.room: row.body.encode() for row in rows}
+
     async def rooms_showing(self, product_id: str) -> list[str]:
         quoted = json.dumps(product_id, ensure_ascii=False)
         query = sa.select(_part.c.room).where(
@@ -105,11 +104,7 @@ class SqlRooms:
             return list((await connection.scalars(query)).all())
 
     async def _lock(self, connection: AsyncConnection, id: str) -> Room:
-        query = sa.select(_room).where(_room.c.id == id).with_for_update()
-        row = (await connection.execute(query)).first()
-        if row is None:
-            raise NotFound(f"There is no room {id}")
-        return _as_room(row)
+        return _as_room(await self._locked(connection, id))
 
     async def _record_show(
         self, connection: AsyncConnection, old: Room, new: Room, at: int
@@ -122,42 +117,6 @@ class SqlRooms:
             await connection.execute(
                 sa.insert(_show).values(id=new.show, room=new.id, started_at=at)
             )
-
-    async def _raise(self, connection: AsyncConnection, id: str, part: str, body: bytes) -> int:
-        """Replace a part and raise its version. The room is locked."""
-        here = (_part.c.room == id) & (_part.c.part == part)
-        version: int = (await connection.scalar(sa.select(_part.c.version).where(here)) or 0) + 1
-        values = {"version": version, "body": body.decode()}
-        if version > 1:
-            await connection.execute(sa.update(_part).where(here).values(values))
-        else:
-            await connection.execute(sa.insert(_part).values(room=id, part=part, **values))
-        return version
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        with _problems():
-            async with asyncio.timeout(CALL_SECONDS), self._write_engine.begin() as connection:
-                yield connection
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        with _problems():
-            async with asyncio.timeout(CALL_SECONDS), self._read_engine.connect() as connection:
-                yield connection
-
-
-class _problems:
-    """What the database says, as a refusal that tells to try again."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, IntegrityError):
-            return
-        if isinstance(problem, SQLAlchemyError | TimeoutError | OSError):
-            raise Unavailable("The database does not answer") from problem
 
 
 def _ms(text: str) -> int:

@@ -16,8 +16,10 @@ from rooms import channels, snapshot, text
 from rooms.bus import Bus, Message, Outcome
 from rooms.counts_service import Counts
 from rooms.errors import Invalid, NotFound, Refusal, Unavailable, WrongState
+from rooms.guard_service import Guard
 from rooms.outbox_service import Outbox
 from rooms.pacing_service import FreshReads
+from rooms.reports import Held
 from rooms.room import Room, Speaker
 from rooms.shop_service import ShopNews
 from rooms.source import ShowSource
@@ -44,7 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class RoomService:
-    """What can be done with rooms. `node` is random per process start."""
+    """
+    What can be done with rooms. `node` is random per process start; without `guard` everybody may
+    say everything (tools and tests that are about something else).
+    """
 
     def __init__(
         self,
@@ -55,15 +60,17 @@ class RoomService:
         node: str,
         now: Callable[[], int],
         new_id: Callable[[str], str],
+        guard: Guard | None = None,
     ) -> None:
         self._bus = bus
+        self._guard = guard
         self._store = store
         self._node = node
         self._now = now
         self._new_id = new_id
         self._state = StateKeeper(bus, store, source)
         self._outbox = Outbox(bus, self._state.restore)
-        self._talk = Talk(self._outbox, now=now, new_id=new_id)
+        self._talk = Talk(self._outbox, guard, now=now, new_id=new_id, on_held=self._tell_held)
         self._counts = Counts(bus, self._known_room)
         self._reads = FreshReads()
         self._known: dict[str, tuple[Room | None, int]] = {}
@@ -218,22 +225,34 @@ class RoomService:
 
     # What viewers do
 
-    async def say(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> Outcome:
-        """Publish a line of chat; returns when it is numbered. Raises Invalid, TooFast."""
-        await self._must_exist(room)
-        return await self._talk.say(room, speaker, info, data)
+    async def say(
+        self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool = False
+    ) -> Outcome:
+        """
+        Publish a line of chat; returns when it is numbered, or waits for staff (then without a
+        position). The rules of the room do not hold for its `staff`.
 
-    async def throw(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> bytes | None:
+        Raises:
+            Invalid, Forbidden, TooFast: Refused; the sender keeps the text.
+        """
+        await self._must_exist(room)
+        return await self._talk.say(room, speaker, info, data, staff=staff)
+
+    async def throw(
+        self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool = False
+    ) -> bytes | None:
         """
         Throw danmaku. None if everybody gets it; if it was sampled out, the publication's data,
         to be shown to its sender alone.
         """
         await self._must_exist(room)
-        return await self._talk.throw(room, speaker, info, data)
+        return await self._talk.throw(room, speaker, info, data, staff=staff)
 
-    async def like(self, room: str, count: int) -> None:
-        """Add likes to the room; they are summed once a second."""
+    async def like(self, room: str, count: int, user: str = "") -> None:
+        """Add likes of `user` to the room; they are summed once a second."""
         await self._must_exist(room)
+        if user and self._guard is not None:
+            await self._guard.like(room, user)
         self._counts.like(room, count)
 
     @property
@@ -260,6 +279,38 @@ class RoomService:
         data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
         message = Message(channel=f"room:{room}", data=data, numbered=False)
         await self._outbox.send(room, [message])
+
+    async def announce(self, room: str, event: dict[str, Any]) -> None:
+        """Tell the room something that is numbered and changes none of its state."""
+        data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
+        await self._outbox.send(room, [numbered(f"room:{room}", data)])
+
+    async def tell_change(self, room: str, change: Change, actor: str) -> None:
+        """Tell a change of state that is on record: an event and the version of its part."""
+        await self._publish(room, change, actor)
+
+    async def release(self, room: str, channel: str, data: bytes, info: bytes) -> None:
+        """Publish a message that waited for staff."""
+        chat = channel.startswith("chat:")
+        message = (
+            numbered(channel, data, info=info)
+            if chat
+            else Message(channel=channel, data=data, info=info, numbered=False)
+        )
+        await self._outbox.send(room, [message])
+
+    async def set_video(self, room: str, video: dict[str, Any] | None) -> None:
+        """Record the room's picture and tell it; None: there is none. Raises NotFound."""
+        version = await self._store.put(room, "video", msgspec.json.encode(video))
+        live = video is not None and video.get("state") == "live"
+        event = {"type": "video.started" if live else "video.stopped", "video": video}
+        await self._publish(room, (event, version), "media")
+
+    async def rooms_with_video(self) -> dict[str, dict[str, Any]]:
+        """Rooms whose picture is on record, with what is known of it."""
+        found = await self._store.with_part("video")
+        decoded = {room: msgspec.json.decode(body) for room, body in found.items()}
+        return {room: video for room, video in decoded.items() if video is not None}
 
     async def tell_console(self, room: str, event: dict[str, Any]) -> None:
         """Tell the staff of the room."""
@@ -303,6 +354,12 @@ class RoomService:
 
     async def run(self) -> None:
         """Count and catch up once a second, until cancelled. Failures are logged, then retried."""
+        async with asyncio.TaskGroup() as group:
+            if self._guard is not None:
+                group.create_task(self._guard.run())
+            group.create_task(self._run_ticks())
+
+    async def _run_ticks(self) -> None:
         while True:
             await self._tick()
             await asyncio.sleep(TICK_SECONDS)
@@ -354,6 +411,13 @@ class RoomService:
         for room, totals in await self._counts.tick():
             stats = {"type": "room.stats", "online": totals.online, "likes": totals.likes}
             await self.advise(room, stats)
+
+    async def _tell_held(self, held: Held) -> None:
+        """Sender and staff hear that a message waits."""
+        event = {"type": "moderation.held", "id": held.id, "text": held.text}
+        await self.tell_user(held.user, {**event, "room": held.room, "state": "open"})
+        more = {"user": held.user, "name": held.name, "list": held.list}
+        await self.tell_console(held.room, {**event, **more, "state": "open"})
 
     async def _say_again(self, room: str) -> None:
         await publish(self._outbox, room, await self._state.recorded(room), self._now())

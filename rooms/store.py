@@ -58,6 +58,9 @@ class RoomStore(Protocol):
     async def parts(self, id: str) -> dict[str, Part]:
         """All parts on record."""
 
+    async def with_part(self, part: str) -> dict[str, bytes]:
+        """Rooms that have this part on record, with its JSON."""
+
     async def rooms_showing(self, product_id: str) -> list[str]:
         """Rooms that have the product on their shelf."""
 

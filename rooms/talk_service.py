@@ -1,12 +1,16 @@
 """What viewers say and throw, on its way to the bus."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+
+import msgspec
 
 from rooms import channels, chat, danmaku
 from rooms.bus import Message, Outcome
 from rooms.errors import Refusal, TooFast
+from rooms.guard_service import Guard, Passed
 from rooms.outbox_service import Outbox
+from rooms.reports import Held
 from rooms.room import Speaker
 from rooms.state_service import numbered
 
@@ -15,35 +19,71 @@ class Talk:
     """Chat and danmaku of rooms that exist. `now` gives integer milliseconds."""
 
     def __init__(
-        self, outbox: Outbox, *, now: Callable[[], int], new_id: Callable[[str], str]
+        self,
+        outbox: Outbox,
+        guard: Guard | None,
+        *,
+        now: Callable[[], int],
+        new_id: Callable[[str], str],
+        on_held: Callable[[Held], Awaitable[None]],
     ) -> None:
+        """`on_held` is awaited for each message that waits for staff instead of going out."""
         self._outbox = outbox
+        self._guard = guard
         self._now = now
         self._new_id = new_id
+        self._on_held = on_held
         self.drops: Counter[str] = Counter(sampled=0, chat_cap=0)  # for the metrics
         self._sampled_out: dict[str, int] = {}  # room -> danmaku since the last that passed
 
-    async def say(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> Outcome:
-        """Publish a line of chat; returns when it is numbered. Raises Invalid, TooFast."""
+    async def say(
+        self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool
+    ) -> Outcome:
+        """
+        Publish a line of chat; returns when it is numbered, or queued for staff.
+
+        Raises:
+            Invalid, Forbidden, TooFast: Refused; the sender keeps the text.
+        """
         line = chat.read(data)
-        event = chat.event(self._new_id("msg"), speaker, line, self._now())
-        message = numbered(f"chat:{room}", event, info=info, capped=not speaker.badges)
-        [outcome] = await self._outbox.send(room, [message], wait_ms=channels.CHAT.tick_ms)
-        if outcome.dropped:
-            self.drops["chat_cap"] += 1
-            raise TooFast("Everybody is talking at once; try again in a moment")
+        passed = await self._admit(room, speaker, line.text, staff)
+        line = msgspec.structs.replace(line, text=passed.text)
+        id = self._new_id("msg")
+        event = chat.event(id, speaker, line, self._now())
+        channel = f"chat:{room}"
+        try:
+            if passed.held:
+                await self._hold(room, channel, id, speaker, passed, event, info)
+                return Outcome(None)
+            message = numbered(channel, event, info=info, capped=not speaker.badges)
+            [outcome] = await self._outbox.send(room, [message], wait_ms=channels.CHAT.tick_ms)
+            if outcome.dropped:
+                self.drops["chat_cap"] += 1
+                raise TooFast("Everybody is talking at once; try again in a moment", reason="busy")
+        except Refusal:
+            self._take_back(room, speaker, passed)
+            raise
         return outcome
 
-    async def throw(self, room: str, speaker: Speaker, info: bytes, data: bytes) -> bytes | None:
+    async def throw(
+        self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool
+    ) -> bytes | None:
         """
         Throw danmaku. None if everybody gets it; if it was sampled out, the publication's data,
         to be shown to its sender alone.
         """
         shot = danmaku.read(data)
+        passed = await self._admit(room, speaker, shot.text, staff)
+        shot = msgspec.structs.replace(shot, text=passed.text)
+        id, channel = self._new_id("dmk"), f"danmaku:{room}"
+        if passed.held:
+            event = danmaku.event(id, speaker, shot, self._now(), 0)
+            await self._hold(room, channel, id, speaker, passed, event, info)
+            return None
         missed = self._sampled_out.pop(room, 0)
-        event = danmaku.event(self._new_id("dmk"), speaker, shot, self._now(), missed)
+        event = danmaku.event(id, speaker, shot, self._now(), missed)
         message = Message(
-            channel=f"danmaku:{room}",
+            channel=channel,
             data=event,
             info=info,
             numbered=False,
@@ -53,12 +93,41 @@ class Talk:
             [outcome] = await self._outbox.send(room, [message], wait_ms=channels.DANMAKU.tick_ms)
         except Refusal:
             self._count_sampled_out(room, missed)
+            self._take_back(room, speaker, passed)
             raise
         if not outcome.dropped:
             return None
         self.drops["sampled"] += 1
         self._count_sampled_out(room, missed + 1)
         return event
+
+    async def _admit(self, room: str, speaker: Speaker, text: str, staff: bool) -> Passed:
+        """The text as it may be shown. Staff of the room are not asked."""
+        if staff or self._guard is None:
+            return Passed(text)
+        return await self._guard.admit(room, speaker, text)
+
+    def _take_back(self, room: str, speaker: Speaker, passed: Passed) -> None:
+        if passed.key and self._guard is not None:
+            self._guard.take_back(room, speaker, passed)
+
+    async def _hold(
+        self,
+        room: str,
+        channel: str,
+        id: str,
+        speaker: Speaker,
+        passed: Passed,
+        event: bytes,
+        info: bytes,
+    ) -> None:
+        assert self._guard is not None, "only the guard holds messages"
+        held = Held(
+            id=id, room=room, channel=channel, user=speaker.id, name=speaker.name,
+            text=passed.text, list=passed.held, data=event, info=info, at=self._now(),
+        )  # fmt: skip
+        await self._guard.hold(held)
+        await self._on_held(held)
 
     def _count_sampled_out(self, room: str, count: int) -> None:
         if count:

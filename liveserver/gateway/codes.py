@@ -68,9 +68,14 @@ class Hangup(Exception):
 
 
 def error_of(refusal: Refusal) -> Error:
-    """The error of an RPC or a publication that the rules refused."""
+    """
+    The error of an RPC or a publication that the rules refused. Where several reasons share a code,
+    the message begins with the stable name of the reason: `slow-mode: Slow mode is on; wait 4 s`.
+    """
     row = PROBLEMS[refusal.problem]
-    return Error(row.code, refusal.detail, row.temporary)
+    reason = refusal.facts.get("reason")
+    message = f"{reason}: {refusal.detail}" if reason else refusal.detail
+    return Error(row.code, message, row.temporary)
 
 
 #: refusals that have an own number where the command is about a channel

@@ -48,11 +48,11 @@ class Speech:
             await self._rooms.publish(channel, data, info, rules)
             return
         assert session.identity is not None, "the table lets nobody speak without a name"
-        speaker = _speaker(session.identity, room)
+        speaker, staff = _speaker(session.identity, room), moderates(session.identity, room)
         if namespace == "chat":
-            await self._rooms.say(room, speaker, info, data)
+            await self._rooms.say(room, speaker, info, data, staff=staff)
             return
-        own = await self._rooms.throw(room, speaker, info, data)
+        own = await self._rooms.throw(room, speaker, info, data, staff=staff)
         if own is not None and channel in session.subscriptions:  # sampled out: its sender sees it
             item = Publication(channel=channel, data=own)
             session.push(protocol.push(protocol.channel_head(channel), item))
@@ -80,6 +80,12 @@ class Speech:
         if self._rpc.begin(identity, method, data, done):
             return None
         return self._rpc.call(identity, method, data)
+
+
+def moderates(identity: Identity, room: str) -> bool:
+    """Whether the rules for talking in this room are this person's to set, and do not hold."""
+    own = identity.role in ("streamer", "moderator") and room in identity.rooms
+    return own or identity.role == "admin"
 
 
 def _speaker(identity: Identity, room: str) -> Speaker:

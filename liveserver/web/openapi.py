@@ -18,6 +18,7 @@ PATH_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,128}$"}
 TAGS = {
     "people": "Sessions, accounts, settings",
     "rooms": "Rooms and what viewers see in them",
+    "moderation": "What is said in rooms: rules, sanctions, word lists, reports",
     "products": "A merchant's goods",
     "sales": "Flash sales and reservations",
     "orders": "Orders",

@@ -15,6 +15,7 @@ BODY_BYTES_MAX = 1024 * 1024  # contract: HTTP bodies
 BODY_SECONDS = 15.0  # a body that takes longer is given up
 KEY_CHARS_MAX = 255
 PATH_VALUE = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
+PERSON = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")  # `sub` of other systems' tokens
 UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # no database row holds these
 
 #: `"…"` of the header's structured-field string; a backslash escapes only itself and the quote
@@ -26,7 +27,8 @@ def path_values(request: web.Request) -> dict[str, str]:
     values = dict(request.match_info)
     for name, value in values.items():
         by_own_rules = name == "file"  # a file's name has slashes; its handler looks at it
-        if not by_own_rules and not PATH_VALUE.fullmatch(value):
+        fits = PERSON.fullmatch if name == "user" else PATH_VALUE.fullmatch
+        if not by_own_rules and not fits(value):
             raise Refused("not-found", "There is nothing here.")
     return values
 

@@ -18,6 +18,9 @@ from liveserver.problems import REFUSALS, Refused
 from liveserver.rpc import Rpc
 from liveserver.web.app import build
 from liveserver.web.table import ROUTES
+from rooms.moderation_service import Actor
+from rooms.room import Speaker
+from rooms.words import WordList
 from tests.web.shop import API_KEY, Shop
 
 HERE, THERE = "shop-a", "shop-b"
@@ -70,6 +73,32 @@ WHO: dict[str, set[str]] = {
     "POST /v1/rooms/{room}/pin": STAFF,
     "PUT /v1/rooms/{room}/shelf": STAFF,
     "GET /v1/rooms/{room}/products": STAFF,
+    "PATCH /v1/rooms/{room}/chat": STAFF,
+    "GET /v1/rooms/{room}/word-lists": STAFF,
+    "PUT /v1/rooms/{room}/word-lists": STAFF,
+    "GET /v1/word-lists": ADMIN,
+    "PUT /v1/word-lists": ADMIN,
+    "GET /v1/rooms/{room}/mutes": STAFF,
+    "POST /v1/rooms/{room}/mutes": STAFF,
+    "DELETE /v1/rooms/{room}/mutes/{user}": STAFF,
+    "GET /v1/rooms/{room}/bans": STAFF,
+    "POST /v1/rooms/{room}/bans": STAFF,
+    "DELETE /v1/rooms/{room}/bans/{user}": STAFF,
+    "DELETE /v1/rooms/{room}/messages/{message}": STAFF,
+    "POST /v1/rooms/{room}/reports": SIGNED_IN,
+    "GET /v1/rooms/{room}/reports": STAFF,
+    "POST /v1/rooms/{room}/reports/{report}/decide": STAFF,
+    "GET /v1/rooms/{room}/held": STAFF,
+    "POST /v1/rooms/{room}/held/{held}/decide": STAFF,
+    "GET /v1/rooms/{room}/audit": STAFF,
+    "GET /v1/audit": ADMIN,
+    "POST /v1/rooms/{room}/stream-key": HOST,
+    "POST /whip/{room}": HOST,
+    "PATCH /whip/{room}/{session}": HOST,
+    "DELETE /whip/{room}/{session}": HOST,
+    "POST /whep/{room}": ANYONE,
+    "PATCH /whep/{room}/{session}": ANYONE,
+    "DELETE /whep/{room}/{session}": ANYONE,
     "GET /v1/products": A_MERCHANT,
     "POST /v1/products": A_MERCHANT,
     "GET /v1/products/{product}": ANYONE,
@@ -156,6 +185,14 @@ BODIES: dict[str, Any] = {
     "POST /v1/rooms/{room}/notice": {"text": "Soon"},
     "POST /v1/rooms/{room}/pin": {"product_id": None},
     "PUT /v1/rooms/{room}/shelf": {"product_ids": []},
+    "PATCH /v1/rooms/{room}/chat": {"slow_mode_seconds": 0},
+    "PUT /v1/rooms/{room}/word-lists": {"items": []},
+    "PUT /v1/word-lists": {"items": []},
+    "POST /v1/rooms/{room}/mutes": {"user": "somebody", "seconds": 600, "reason": "spam"},
+    "POST /v1/rooms/{room}/bans": {"user": "somebody", "reason": "spam"},
+    "POST /v1/rooms/{room}/reports": {"user": "{new}", "reason": "spam"},
+    "POST /v1/rooms/{room}/reports/{report}/decide": {"state": "dismissed"},
+    "POST /v1/rooms/{room}/held/{held}/decide": {"state": "refused"},
     "POST /v1/products": {
         "sku": "{new}", "title": "Cup", "price_cents": 1000, "currency": "EUR", "stock": 1,
     },
@@ -245,7 +282,11 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
         "budget_cents": 100,
     }  # fmt: skip
     coupon = await shop.json("POST", "/v1/coupons", merchant, json=code, status=201)
+    report, held = await build_queues(shop, room, number)
     values = {
+        "report": report,
+        "held": held,
+        "message": "msg_of_long_ago",
         "coupon": coupon["id"],
         "merchant": HERE,
         "room": room,
@@ -265,6 +306,20 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
 
 
 def line_of(route: Any) -> str:
+async def build_queues(shop: Shop, room: str, number: int) -> tuple[str, str]:
+    """A report and a message that wait for staff: their ids."""
+    moderation, talker = shop.services.moderation, Speaker(id=f"talker-{number}", name="Ann")
+    report = await moderation.report(
+        room, f"reporter-{number}", message="", user="somebody", reason="spam", note=""
+    )
+    lists = [WordList(name="look", action="hold", words=["waits"])]
+    await moderation.put_lists(room, lists, Actor("admin", "admin"))
+    await shop.services.rooms.say(room, talker, b"", b'{"text":"this waits"}')
+    held = (await moderation.held(room, "", 200))[-1]
+    await moderation.put_lists(room, [], Actor("admin", "admin"))
+    return report.id, held.id
+
+
     return f"{route.method} {route.path}"
 
 

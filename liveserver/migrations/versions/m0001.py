@@ -16,6 +16,22 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     op.create_table(
+        "audit_entry",
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("action", sa.String(length=32), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("number > 0", name=op.f("ck_audit_entry_number")),
+        sa.PrimaryKeyConstraint("room", "number", name=op.f("pk_audit_entry")),
+    )
+    op.create_table(
         "room",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
@@ -29,6 +45,69 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_room")),
     )
     op.create_table(
+        "word_list",
+        sa.Column("scope", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("action", sa.String(length=8), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("revision", sa.String(length=64), nullable=False),
+        sa.CheckConstraint(
+            "action IN ('refuse', 'hold', 'mask', 'pass')", name=op.f("ck_word_list_action")
+        ),
+        sa.PrimaryKeyConstraint("scope", "name", name=op.f("pk_word_list")),
+    )
+    op.create_table(
+        "held_message",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("channel", sa.String(length=80), nullable=False),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("list", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=False),
+        sa.Column("info", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('open', 'shown', 'refused')", name=op.f("ck_held_message_state")
+        ),
+        sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_held_message_room_room")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_held_message")),
+    )
+    op.create_index(
+        "ix_held_message_room_state_id", "held_message", ["room", "state", "id"], unique=False
+    )
+    op.create_table(
+        "report",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("reporter", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("message", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(length=16), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("decided_by", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('open', 'upheld', 'dismissed')", name=op.f("ck_report_state")
+        ),
+        sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_report_room_room")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_report")),
+        sa.UniqueConstraint(
+            "room", "reporter", "about", name=op.f("uq_report_room_reporter_about")
+        ),
+    )
+    op.create_index("ix_report_room_state_id", "report", ["room", "state", "id"], unique=False)
+    op.create_table(
         "room_part",
         sa.Column("room", sa.String(length=40), nullable=False),
         sa.Column("part", sa.String(length=32), nullable=False),
@@ -39,6 +118,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("room", "part", name=op.f("pk_room_part")),
     )
     op.create_index(op.f("ix_room_part_part"), "room_part", ["part"], unique=False)
+    op.create_table(
+        "sanction",
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("kind = 'ban' OR until IS NOT NULL", name=op.f("ck_sanction_until")),
+        sa.CheckConstraint("kind IN ('mute', 'ban')", name=op.f("ck_sanction_kind")),
+        sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_sanction_room_room")),
+        sa.PrimaryKeyConstraint("room", "kind", "user", name=op.f("pk_sanction")),
+    )
     op.create_table(
         "show",
         sa.Column("id", sa.String(length=64), nullable=False),
