@@ -133,7 +133,12 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
     write_engine = make_engine(settings.database_url, pool_size=WRITES)
     stack.push_async_callback(read_engine.dispose)
     stack.push_async_callback(write_engine.dispose)
-    bus = RedisBus(settings.redis_url, settings.node)
+    bus = RedisBus(
+        settings.redis_url,
+        settings.node,
+        danmaku_per_second=settings.config.danmaku_per_second,
+        chat_per_second=settings.config.chat_per_second,
+    )
     await bus.start()
     stack.push_async_callback(bus.close)
     reads, feed = Reads(read_engine), TailedFeed(SqlFeed(read_engine))
@@ -410,6 +415,10 @@ def _gateway_options(settings: WorkerSettings) -> GatewayOptions:
         insecure=config.client.insecure,
         personal_channel=config.client.personal_channel,
         allowed_origins=config.client.allowed_origins,
+        compression=config.client.compression,
+        connects_per_second=config.client.connects_per_second,
+        soft_mark_bytes=config.client.soft_mark_bytes,
+        hard_mark_bytes=config.client.hard_mark_bytes,
         public_url=config.public_url,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
     )

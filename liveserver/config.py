@@ -23,6 +23,9 @@ MAX_WORKERS = 64  # processes; far above the cores of one machine that serves on
 MAX_HISTORY = 10_000  # messages a channel; each costs bus memory on every channel of the namespace
 MAX_HISTORY_TTL_SECONDS = 31 * 86_400
 MAX_TICK_MS = 1_000  # a second is already felt as lag
+MAX_PER_SECOND = 1_000_000  # beyond what one room or worker can do: a mistake
+MIN_HARD_MARK_BYTES = 512 * 1024  # one frame and one recovery must fit
+MAX_MARK_BYTES = 64 * 1024 * 1024  # a thousand slow viewers at more would fill any memory
 SHORT_SECRET_BYTES = 32  # HS256 wants a key as long as its hash (RFC 7518, 3.2)
 METRICS_ALLOWED = ("127.0.0.0/8", "::1/128")
 BUILT_IN_NAMESPACES = ("room", "chat", "danmaku", "console")
@@ -43,6 +46,10 @@ class ClientOptions:
     insecure: bool = False
     personal_channel: bool = True
     allowed_origins: tuple[str, ...] = ()
+    compression: bool = True
+    connects_per_second: int = 1_000
+    soft_mark_bytes: int = 64 * 1024
+    hard_mark_bytes: int = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class Config:
     api_key: str = field(default="", repr=False)
     metrics_allowed_cidrs: tuple[str, ...] = METRICS_ALLOWED
     workers: int = 1
+    chat_per_second: int = 10
+    danmaku_per_second: int = 20
     webhook_allowed_cidrs: tuple[str, ...] = ()
     image_origins: tuple[str, ...] = ()
     media_port: int = 8001
@@ -159,6 +168,18 @@ SETTINGS = (
     ),
     Setting("WORKERS", read.whole_number(1, MAX_WORKERS), "gateway processes", "1"),
     Setting(
+        "CHAT_PER_SECOND",
+        read.whole_number(0, MAX_PER_SECOND),
+        "lines of chat of one room, more are refused in words; 0 = any number",
+        "10",
+    ),
+    Setting(
+        "DANMAKU_PER_SECOND",
+        read.whole_number(0, MAX_PER_SECOND),
+        "danmaku of one room, of more everybody sees a sample; 0 = all",
+        "20",
+    ),
+    Setting(
         "WEBHOOK_ALLOWED_CIDRS",
         read.list_of(read.network),
         "private networks that webhooks may reach all the same",
@@ -199,6 +220,10 @@ CLIENT_OPTIONS: dict[str, read.Reader] = {
     "insecure": read.flag,
     "personal_channel": read.flag,
     "allowed_origins": read.list_of(read.origin_or_any),
+    "compression": read.flag,
+    "connects_per_second": read.whole_number(0, MAX_PER_SECOND),
+    "soft_mark_bytes": read.whole_number(4 * 1024, MAX_MARK_BYTES),
+    "hard_mark_bytes": read.whole_number(MIN_HARD_MARK_BYTES, MAX_MARK_BYTES),
 }
 
 NAMESPACE_OPTIONS: dict[str, read.Reader] = {
@@ -342,6 +367,8 @@ def _read_namespaces(tables: Any, where: str, mistakes: list[str]) -> dict[str, 
 def _contradictions(config: Config, given: Container[str]) -> list[str]:
     """What no single setting shows; `given` are the names that somebody set."""
     found = []
+    if config.client.soft_mark_bytes > config.client.hard_mark_bytes:
+        found.append("[client] soft_mark_bytes: must not be above hard_mark_bytes")
     if bool(config.tls_cert) != bool(config.tls_key):
         found.append("TLS_CERT and TLS_KEY: set both or neither")
     elif config.tls_cert:

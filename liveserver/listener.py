@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
+from liveserver.gateway.admission import TOO_MANY
 from liveserver.gateway.gateway import Gateway
 from liveserver.web.connection import Connection as HttpConnection
 
@@ -58,8 +59,12 @@ class Peek(asyncio.Protocol):
         self._over = True
 
     def _hand_over(self) -> None:
+        viewer = self._is_viewer()
+        if viewer and not self._gateway.admission.admit(asyncio.get_running_loop().time()):
+            self._refuse(TOO_MANY)
+            return
         self._over = True
-        factory = self._gateway.protocol_factory if self._is_viewer() else self._web
+        factory = self._gateway.protocol_factory if viewer else self._web
         receiver = cast(asyncio.Protocol, factory())
         if isinstance(receiver, HttpConnection):
             receiver.take_back = self._take_back

@@ -53,8 +53,9 @@ local function has_state(prefix)
   return redis.call('HGET', prefix .. ':v', '') == run_id()
 end
 
--- Take one token of a bucket that fills with `rate` a second up to `burst`.
+-- Take one token of a bucket that fills with `rate` a second up to `burst`; rate 0 = no limit.
 local function take(prefix, name, rate, burst)
+  if rate == 0 then return true end
   local key = prefix .. ':b'
   local at = now_ms()
   local known = redis.call('HMGET', key, name, name .. 't')

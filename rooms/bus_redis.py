@@ -32,7 +32,7 @@ CALLS_MAX = 16  # at once; the server is single-threaded, more would only queue 
 ONLINE_TTL_MS = 10_000  # a killed worker's viewers fade from the count after this
 DANMAKU_PER_SECOND = 20
 CHAT_PER_SECOND = 10
-CHAT_BURST = 30
+CHAT_BURST_SECONDS = 3  # of lines that may come at once
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class RedisBus:
         *,
         danmaku_per_second: float = DANMAKU_PER_SECOND,
         chat_per_second: float = CHAT_PER_SECOND,
-        chat_burst: float = CHAT_BURST,
     ) -> None:
+        """Rates are of one room over all workers; 0 = no limit."""
         self._node = node
         self._redis = Redis(
             connection_pool=ConnectionPool.from_url(
@@ -61,6 +61,7 @@ class RedisBus:
                 socket_connect_timeout=SOCKET_SECONDS,
             )
         )
+        chat_burst = chat_per_second * CHAT_BURST_SECONDS
         self._rates = (danmaku_per_second, chat_per_second, chat_burst)
         self._sequence = count(1)
         self._calls = asyncio.Semaphore(CALLS_MAX)

@@ -17,10 +17,11 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from liveserver.gateway import codes
+from liveserver.gateway.deflate import SHARED_DEFLATE
 from liveserver.gateway.handshake import SUBPROTOCOL, Refusal, visit
-from liveserver.gateway.options import CLOSE_SECONDS, HARD_BYTES, MESSAGE_BYTES, SOFT_BYTES
+from liveserver.gateway.options import CLOSE_SECONDS, MESSAGE_BYTES
 from liveserver.gateway.session import Session
-from rooms.frames import JSON_TEXT, Variant
+from rooms.frames import JSON_DEFLATE, JSON_TEXT, Variant
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -54,12 +55,15 @@ class Connection(asyncio.Protocol):
         self.session = Session(gateway, self)
         self.variant: Variant = JSON_TEXT
         self.open = False  # the handshake is done and no close frame was sent or received
-        self.slow = False  # more than SOFT_BYTES wait in the socket
+        self.slow = False  # more than the soft mark waits in the socket
         self._closing = False
         self._pinged_at = 0.0  # loop time of a ping that waits for its pong; 0 = none
         self._parts: list[bytes] = []  # of a fragmented message
         self._ws = ServerProtocol(
-            max_size=MESSAGE_BYTES, logger=ws_log, select_subprotocol=_subprotocol
+            max_size=MESSAGE_BYTES,
+            logger=ws_log,
+            select_subprotocol=_subprotocol,
+            extensions=[SHARED_DEFLATE] if gateway.options.compression else None,
         )
 
     # --- the socket ------------------------------------------------------------------------
@@ -67,7 +71,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self.write = self.transport.write
-        self.transport.set_write_buffer_limits(high=SOFT_BYTES)
+        self.transport.set_write_buffer_limits(high=self.gateway.options.soft_mark_bytes)
         self.gateway.arrived(self)
         self.gateway.wheel.after(self.gateway.options.connect_seconds, self._connect_due)
 
@@ -119,6 +123,8 @@ class Connection(asyncio.Protocol):
             response = self._ws.accept(request)
         self._ws.send_response(response)
         self.open = response.status_code == 101
+        if self._ws.extensions:
+            self.variant = JSON_DEFLATE
         if self.open:
             self.gateway.meters.accepted.labels("websocket").inc()
         else:
@@ -175,15 +181,17 @@ class Connection(asyncio.Protocol):
         """Send replies and pushes that are for this client alone."""
         if not self.open:
             return
-        data = self.variant.own_frames(lines)
-        self.gateway.bytes_out += len(data)
-        self.transport.write(data)
+        frame = self.variant.own_frames(lines)
+        self.gateway.bytes_out += len(frame)
         if self.slow:
-            self.write_slow(b"")
+            self.write_slow(frame)
+        else:
+            self.transport.write(frame)
 
     def write_slow(self, frame: bytes) -> None:
         """A frame without the droppable lane, past the soft mark; past the hard mark it ends."""
-        if self.transport.get_write_buffer_size() > HARD_BYTES:
+        waiting = self.transport.get_write_buffer_size() + len(frame)
+        if waiting > self.gateway.options.hard_mark_bytes:
             self.close(codes.SLOW)
         elif frame:
             self.transport.write(frame)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from liveserver.gateway import codes
+from liveserver.gateway.admission import Admission
 from liveserver.gateway.commands import Commands
 from liveserver.gateway.connection import Connection
 from liveserver.gateway.meters import Meters
@@ -69,6 +70,7 @@ class Gateway:
         self.bytes_in = 0  # for the metrics: of viewer sockets, before TLS
         self.bytes_out = 0  # to one client alone; what many get is counted by the hub
         self.wheel = Wheel(options.step_seconds)
+        self.admission = Admission(options.connects_per_second)
         self.presence = Presence(hub.bus)
         self.speech = Speech(rooms, rpc, self.presence)
         self.commands = Commands(self, Rights(options, tokens))

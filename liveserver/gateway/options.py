@@ -12,8 +12,8 @@ QUEUE_COMMANDS = 256  # waiting in one connection: its first frame may hold 128 
 EXCESS_COMMANDS = 256  # refused with 111 in a row; a client that does not listen is closed
 CHANNELS = 128  # subscriptions of one connection, as in Centrifugo
 COMMAND_SECONDS = 20.0  # for one command; longer than every timeout below it
-SOFT_BYTES = 64 * 1024  # waiting in a socket: from here on it loses the droppable lane
-HARD_BYTES = 1024 * 1024  # waiting in a socket: it cannot keep up, close 3008 and let it recover
+CONNECTS_BURST_SECONDS = 5.0  # of connects that may come at once: the start of a show
+BUSY_SECONDS = 2  # until somebody who was sent away should come again
 CLOSE_SECONDS = 5.0  # for the client's part of the closing handshake, then the socket is cut
 EXPIRED_GRACE_SECONDS = 25.0  # a token that has expired may still be renewed that long
 PRESENCE_TTL_SECONDS = 60  # an entry of a worker that died goes away after that
@@ -28,6 +28,10 @@ class GatewayOptions:
     namespaces: Namespaces = field(default_factory=Namespaces)
     insecure: bool = False
     personal_channel: bool = True
+    compression: bool = True  # permessage-deflate for clients that offer it
+    soft_mark_bytes: int = 64 * 1024  # waiting in a socket: it loses the droppable lane
+    hard_mark_bytes: int = 1024 * 1024  # waiting in a socket: close 3008, and let it recover
+    connects_per_second: int = 1_000  # of a worker, 503 above; 0 = any number
     allowed_origins: tuple[str, ...] = ()
     public_url: str = ""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -1,0 +1,132 @@
+"""What one worker bounds: who may connect at once, and how much a slow viewer may hold."""
+
+import asyncio
+import json
+import socket
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liveserver.gateway.admission import Admission
+from liveserver.gateway.options import BUSY_SECONDS, CONNECTS_BURST_SECONDS
+from rooms.bus import Message
+from rooms.bus_redis import RedisBus
+from tests.gateway.conftest import Serve
+from tests.gateway.support import Place, connected, eventually, raw_upgrade
+from tests.gateway.test_sockets import TEXT, masked
+
+steps = st.lists(st.floats(0, 3), max_size=300)  # seconds between two who come
+
+
+@given(waits=steps, rate=st.integers(1, 50))
+def test_no_more_connect_than_the_rate_and_one_burst(waits: list[float], rate: int) -> None:
+    """In any stretch of time; and whoever comes below the rate is never refused."""
+    admission = Admission(rate)
+    now, let_in = 0.0, 0
+    for wait in waits:
+        now += wait
+        let_in += admission.admit(now)
+    assert let_in <= rate * (CONNECTS_BURST_SECONDS + now) + 1
+    assert let_in + admission.refused == len(waits)
+    if all(wait >= 1 / rate for wait in waits):
+        assert admission.refused == 0
+
+
+async def test_a_crowd_above_the_rate_is_told_when_to_come_back(serve: Serve) -> None:
+    """503 with Retry-After for those above, before anything else; the others are all served."""
+    rate = 4
+    async with serve(connects_per_second=rate) as place:
+        answers = await asyncio.gather(*(raw_upgrade(place) for _ in range(60)))
+        let_in = [writer for _, writer, status in answers if status == 101]
+        sent_away = [reader for reader, _, status in answers if status == 503]
+        assert len(let_in) >= rate * CONNECTS_BURST_SECONDS
+        assert len(let_in) + len(sent_away) == 60 and len(sent_away) > 20
+        assert place.gateway.admission.refused == len(sent_away)
+        for reader in sent_away:
+            assert int(reader.headers["retry-after"]) == BUSY_SECONDS
+            assert await reader.read() == b""
+        for _, writer, _ in answers:
+            writer.close()
+
+
+async def test_a_crowd_below_the_rate_is_let_in_whole(serve: Serve) -> None:
+    """Nobody fails because many come at once."""
+    async with serve(connects_per_second=100) as place:
+        answers = await asyncio.gather(*(raw_upgrade(place) for _ in range(200)))
+        assert {status for _, _, status in answers} == {101}
+        for _, writer, _ in answers:
+            writer.close()
+
+
+SOFT, HARD = 8 * 1024, 32 * 1024
+KERNEL = 4 * 1024  # the system's own buffer of a stalled socket, made small
+
+
+def stall(place: Place, name: str) -> socket.socket:
+    """A viewer who subscribes and never reads a byte."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL)
+    sock.connect(("127.0.0.1", place.port))
+    head = (
+        "GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n"
+    )
+    commands = [{"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": name}}]
+    sock.sendall(head.encode() + masked(TEXT, "\n".join(map(json.dumps, commands)).encode()))
+    return sock
+
+
+@pytest.mark.parametrize("slow", [1, 100, 1_000])
+async def test_slow_readers_cost_others_nothing_and_hold_little(
+    serve: Serve, unique: str, slow: int
+) -> None:
+    """However many do not read, who reads gets every message; none holds more than the mark."""
+    options: Any = {"soft_mark_bytes": SOFT, "hard_mark_bytes": HARD, "connects_per_second": 0}
+    name = f"kept:{unique}"
+    async with serve(insecure=True, **options) as place, connected(place) as fast:
+        await fast.ok("subscribe", channel=name)
+        hub = place.gateway.hub.hub
+        with ExitStack() as stack:
+            for _ in range(slow):
+                stack.enter_context(stall(place, name))
+                await asyncio.sleep(0)
+
+            async def all_there() -> bool:
+                return hub.viewers_of(name, name) == slow + 1
+
+            await eventually(all_there)
+            everyone = list(place.gateway.connections)
+            for connection in everyone:
+                sock = connection.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)
+            most = 0
+            for n in range(1, 21):
+                await place.publish(name, [n, "x" * 4_000])
+                await fast.until(lambda n=n: len(fast.pubs(name)) == n)
+                waiting = [one.transport.get_write_buffer_size() for one in everyone]
+                most = max(most, *waiting)
+            assert [pub[0] for pub in fast.pubs(name)] == list(range(1, 21))
+            assert SOFT < most <= HARD
+            assert place.gateway.closes[3008] == slow
+            assert hub.viewers_of(name, name) == 1
+
+
+async def test_caps_that_are_off_drop_nothing(redis_url: str, unique: str) -> None:
+    """Rate 0 is no limit; the usual rates are."""
+    lines = [
+        Message(channel=f"chat:{unique}", data=b"1", capped=True),
+        Message(channel=f"danmaku:{unique}", data=b"2", numbered=False, droppable=True),
+    ] * 60
+    dropped = {}
+    for node, rates in (("a", {}), ("b", {"chat_per_second": 0, "danmaku_per_second": 0})):
+        bus = RedisBus(redis_url, unique + node, **rates)
+        await bus.start()
+        outcomes = await bus.publish(unique, lines)
+        dropped[node] = sum(outcome.dropped for outcome in outcomes)
+        await bus.close()
+    assert 40 < dropped["a"] < 80
+    assert dropped["b"] == 0
