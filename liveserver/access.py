@@ -100,6 +100,10 @@ ACTIONS: dict[str, Rule] = {
     "chat.held": ROOM_STAFF,
     "chat.audit": ROOM_STAFF,
     "words.edit": ADMIN,  # the lists of all rooms
+    # video
+    "video.key": HOST,
+    "video.publish": ANYONE,  # the stream key is the right, or what `video.key` says
+    "video.watch": ANYONE,
     # goods
     "product.list": SHOPKEEPER,
     "product.create": SHOPKEEPER,

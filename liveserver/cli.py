@@ -71,7 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
     run = add("run", "serve until Ctrl-C or SIGTERM", run_server)
     run.add_argument("--workers", metavar="N", help="gateway processes (setting WORKERS)")
     run.add_argument(
-        "--role", dest="server_role", choices=("all", "gateway", "orders"), default="all"
+        "--role",
+        dest="server_role",
+        choices=("all", "gateway", "orders", "media"),
+        default="all",
     )
     run.add_argument("--demo", action="store_true", help="a live demo shop with accounts")
     run.add_argument(

@@ -79,13 +79,15 @@ class Config:
     image_origins: tuple[str, ...] = ()
     media_port: int = 8001
     media_udp_port: int = 8189
-    media_public_ip: str = ""
+    media_public_ip: tuple[str, ...] = ()
+    media_gso: bool = False
+    media_load_mark: int = 80
     ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
     rtmp_port: int = 1935
     limit_loopback: bool = False
+    flood_rules: bool = True
     log_format: str = "plain"
     log_level: str = "info"
-    flood_rules: bool = True
     client: ClientOptions = field(default_factory=ClientOptions)
     namespaces: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -188,11 +190,28 @@ SETTINGS = (
         "IMAGE_ORIGINS", read.list_of(read.origin), "other origins that pages may show images from"
     ),
     Setting("MEDIA_PORT", read.whole_number(0, 65535), "TCP port of the media process", "8001"),
-    Setting("MEDIA_UDP_PORT", read.whole_number(0, 65535), "UDP port of WebRTC", "8189"),
+    Setting(
+        "MEDIA_UDP_PORT",
+        read.whole_number(0, 65535),
+        "UDP port of WebRTC; 0 = any free one",
+        "8189",
+    ),
     Setting(
         "MEDIA_PUBLIC_IP",
-        lambda value: read.ip_address(value) if read.text(value) else "",
-        "address that WebRTC announces; empty = the machine's own",
+        read.list_of(read.ip_address),
+        "addresses that WebRTC announces, the first preferred; empty = the machine's own",
+    ),
+    Setting(
+        "MEDIA_GSO",
+        read.flag,
+        "1: UDP packets go to the kernel in runs (Linux; a network card has to take it)",
+        "0",
+    ),
+    Setting(
+        "MEDIA_LOAD_MARK",
+        read.whole_number(1, 100),
+        "percent of a core above which no new viewer of video is let in",
+        "80",
     ),
     Setting(
         "ICE_SERVERS",
@@ -206,6 +225,12 @@ SETTINGS = (
         read.flag,
         "1: limits per address count loopback too (0 spares it where no proxy forwarded)",
         "0",
+    ),
+    Setting(
+        "FLOOD_RULES",
+        read.flag,
+        "1: one person's messages are limited in rate and repeats; 0 for load tests",
+        "1",
     ),
     Setting("LOG_FORMAT", read.one_of("plain", "json"), "`plain` or `json` lines", "plain"),
     Setting(
@@ -230,12 +255,6 @@ NAMESPACE_OPTIONS: dict[str, read.Reader] = {
     "history_size": read.whole_number(0, MAX_HISTORY),
     "history_ttl_seconds": read.whole_number(0, MAX_HISTORY_TTL_SECONDS),
     "recovery": read.flag,
-    Setting(
-        "FLOOD_RULES",
-        read.flag,
-        "1: one person's messages are limited in rate and repeats; 0 for load tests",
-        "1",
-    ),
     "presence": read.flag,
     "join_leave": read.flag,
     "publish": read.one_of("nobody", "subscriber", "anyone"),

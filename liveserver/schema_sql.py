@@ -40,6 +40,15 @@ login_failure = sa.Table(
     sa.Index(None, "since"),
 )
 
+#: what programs send a room's picture with; `digest` is the SHA-256 of the key
+stream_key = sa.Table(
+    "stream_key",
+    metadata,
+    sa.Column("room", sa.String(40), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),  # milliseconds
+)
+
 #: shop_name, language, public_url, and the SHA-256 of the one-time set-up token
 setting = sa.Table(
     "setting",

@@ -11,16 +11,18 @@ from orders.requests import Door
 
 if TYPE_CHECKING:
     from liveserver.delivery import Deliveries
+    from liveserver.media_door import MediaDoor
     from liveserver.metrics import Metrics
     from liveserver.people import People
     from liveserver.server_api import ServerApi
+    from liveserver.stream_keys_sql import SqlStreamKeys
     from liveserver.tokens import Tokens
     from orders.feed import Feed
     from orders.reads_sql import Reads
     from orders.webhooks_service import Webhooks
+    from rooms.moderation_service import Moderation
     from rooms.service import RoomService
 
-    from rooms.moderation_service import Moderation
 
 @dataclass(frozen=True, kw_only=True)
 class WebOptions:
@@ -47,9 +49,9 @@ class Services:
 
     options: WebOptions
     rooms: "RoomService"
+    moderation: "Moderation"
     door: Door
     reads: "Reads"
-    moderation: "Moderation"
     people: "People"
     tokens: "Tokens"
     webhooks: "Webhooks"
@@ -60,6 +62,9 @@ class Services:
     ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     #: the server API; None in a process without viewers
     api: "ServerApi | None" = None
+    #: the media process; None where there is no video
+    video: "MediaDoor | None" = None
+    stream_keys: "SqlStreamKeys | None" = None
     #: the figures of /metrics; None in a process that keeps none
     metrics: "Metrics | None" = None
     http_meters: HttpMeters = field(default_factory=HttpMeters)

@@ -14,7 +14,9 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TextIO
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -53,7 +55,7 @@ WORDED_ERRORS = (
 class RunOptions:
     """What the command line says beside the settings."""
 
-    role: Literal["all", "gateway", "orders"] = "all"
+    role: Literal["all", "gateway", "orders", "media"] = "all"
     demo: bool = False
     lan: bool = False
     crowd: int = 0
@@ -86,6 +88,8 @@ class Supervisor:
         self._url = ""
         self._lan_hosts: list[str] = []
         self._demo_password = "demo"
+        self._media_socket = Path()
+        self._short_dir: tempfile.TemporaryDirectory[str] | None = None
         self._receiver: socket.socket | None = None  # holds the port of the sample receiver
         #: the write end lives here alone: its end of file tells the children that we are gone
         self._death_read, self._death_write = os.pipe()
@@ -115,11 +119,17 @@ class Supervisor:
             self._tasks.append(asyncio.create_task(child.keep_running(self._death_read)))
         await self._wait_until_ready()
         self._announce(await self._setup_link())
+        if self._alone:  # video comes after what everybody needs
+            self._add_child("media")
         if self.options.crowd and "gateway" in self._children[0].roles:
-            crowd = self._make_child("crowd", ("crowd",), None)
-            self._children.append(crowd)
-            self._tasks.append(asyncio.create_task(crowd.keep_running(self._death_read)))
+            self._add_child("crowd")
         await asyncio.gather(*self._tasks)  # they end only by an error
+
+    def _add_child(self, role: Role) -> None:
+        """A process that nothing else waits for."""
+        child = self._make_child(role, (role,), None)
+        self._children.append(child)
+        self._tasks.append(asyncio.create_task(child.keep_running(self._death_read)))
 
     async def _prepare(self) -> None:
         datadir.prepare(self.config.data_dir)
@@ -128,13 +138,24 @@ class Supervisor:
             self._holder = await asyncio.to_thread(datadir.end_leftovers, self.config.data_dir)
             await asyncio.to_thread(embedded.end_orphan, self.config.data_dir)
         self._token_secret = self._token_secret or datadir.token_secret(self.config.data_dir)
-        if self.options.role != "orders":
+        if self.options.role in ("all", "gateway"):
             await self._open_port()
+        self._media_socket = self._choose_media_socket()
         await migrate.upgrade(self.config.data_database_url)
         if self._alone and not self.config.redis_url:
             self._bus = embedded.EmbeddedValkey(self.config.data_dir)
             await self._bus.start()
             self._tasks.append(asyncio.create_task(self._keep_bus(self._bus)))
+
+    def _choose_media_socket(self) -> Path:
+        """Where gateways reach the media process. A unix socket's path has a length."""
+        path = self.config.data_dir / "media.sock"
+        if len(os.fsencode(path)) <= embedded.MAX_SOCKET_PATH:
+            return path
+        if not self._alone:
+            raise StartError(f"DATA_DIR: {path} is too long for a socket; choose a shorter one")
+        self._short_dir = tempfile.TemporaryDirectory(prefix="liveserver-", dir="/tmp")
+        return Path(self._short_dir.name) / "media.sock"
 
     async def _open_port(self) -> None:
         host = self.config.host
@@ -156,8 +177,9 @@ class Supervisor:
         self._url = f"{scheme}://{shown}:{port}"
 
     def _make_children(self) -> None:
-        if self.options.role == "orders":
-            self._children = [self._make_child("orders", ("orders",), None)]
+        if self.options.role in ("orders", "media"):
+            role: Role = self.options.role
+            self._children = [self._make_child(role, (role,), None)]
         elif self._alone and self.config.workers == 1:
             roles: tuple[Role, ...] = ("gateway", "orders")
             self._children = [self._make_child("server", roles, self._listeners[0])]
@@ -206,6 +228,7 @@ class Supervisor:
             first=child is self._children[0] if self._children else True,
             demo=self.options.demo,
             demo_password=self._demo_password,
+            media_socket=str(self._media_socket),
             receiver_port=self._receiver.getsockname()[1] if self._receiver else None,
             crowd=self.options.crowd if "crowd" in child.roles else 0,
             crowd_buys=self.options.crowd_buys,
@@ -253,7 +276,7 @@ class Supervisor:
                 self.out.flush()
 
     async def _setup_link(self) -> str | None:
-        if self.options.role == "orders" or self.options.demo:
+        if self.options.role in ("orders", "media") or self.options.demo:
             return None
         url = self.config.public_url or self._url
         try:
@@ -302,6 +325,8 @@ class Supervisor:
         await asyncio.gather(*(child.stop(ORDERS_STOP_SECONDS) for child in rest))
         if self._bus is not None:
             await self._bus.stop()
+        if self._short_dir is not None:
+            self._short_dir.cleanup()
         os.close(self._death_write)
         os.close(self._death_read)
         self._lock.release()

@@ -8,7 +8,7 @@ import msgspec
 from liveserver.config import Config
 
 #: "crowd" is a process of synthetic viewers beside the server
-Role = Literal["gateway", "orders", "crowd"]
+Role = Literal["gateway", "orders", "media", "crowd"]
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     #: listening TCP socket handed over by number; None without the gateway role
     listen_fd: int | None = None
+    #: unix socket of the media process; "" = no video
+    media_socket: str = ""
     #: reads end of file when the supervisor is gone
     death_fd: int | None = None
     #: written: one byte for "ready", one for each beat

@@ -17,6 +17,7 @@ from liveserver.addresses import client_address, is_forwarded, is_trusted
 from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
+from liveserver.stream_keys_sql import looks_like_key
 from liveserver.tokens import COOKIE, TokenError, TokenExpired, TokenUndecided
 from liveserver.web import read
 from liveserver.web.headers import own_origin, own_origins, peer
@@ -40,7 +41,8 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             take(call, route.limit)
         admitted = is_admitted(call, route)
         if not admitted:
-            call.identity = identify(call, route)
+            keyed = route.stream_key and _has_stream_key(request)
+            call.identity = None if keyed else identify(call, route)
             allow_somewhere(call.identity, route.action)
         call.params = read.path_values(request)
         if route.query is not None:
@@ -113,6 +115,12 @@ def _key_as_bearer(call: Call) -> str | None:
     """Prometheus sends its secret as a Bearer; a token of a person has two dots."""
     kind, _, secret = call.request.headers.get("Authorization", "").partition(" ")
     return secret.strip() if kind.lower() == "bearer" and secret.count(".") != 2 else None
+
+
+def _has_stream_key(request: web.Request) -> bool:
+    """Whether the Bearer is a stream key: it is no token, and needs no Origin."""
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    return kind.lower() == "bearer" and looks_like_key(key.strip())
 
 
 def check_key(call: Call) -> None:

@@ -97,6 +97,7 @@ class Route:
     media: str = JSON  # of the answer
     refuses: tuple[str, ...] = ()
     idempotent: bool = False  # an Idempotency-Key is required
+    stream_key: bool = False  # a Bearer may be a stream key, which the handler checks
     limit: Limit = "read"
     documented: bool = True  # False: a page, not a part of the API
 

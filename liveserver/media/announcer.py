@@ -1,0 +1,114 @@
+"""
+What rooms are told of their picture: its state, which is on record, and its quality, which is not.
+
+The newest state of each room waits until it is told; a failure is logged and tried again.
+"""
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from liveserver.media.stage import Broadcast, Stage
+from rooms.errors import NotFound, Refusal
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+QUALITY_SECONDS = 5  # between two `video.quality` of a room
+
+
+class Rooms(Protocol):
+    """What is asked of `rooms.service.RoomService`."""
+
+    async def set_video(self, room: str, video: dict[str, Any] | None) -> None: ...
+
+    async def rooms_with_video(self) -> dict[str, dict[str, Any]]: ...
+
+    async def advise(self, room: str, event: dict[str, Any]) -> None: ...
+
+
+class Announcer:
+    """`tell` is the stage's report; `run` is a background task of the process."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._waiting: dict[str, dict[str, Any] | None] = {}
+        self._news = asyncio.Event()
+
+    def tell(self, room: str, video: dict[str, Any] | None) -> None:
+        """The newest state of a room's picture. Returns at once."""
+        self._waiting[room] = video
+        self._news.set()
+
+    async def run(self) -> None:
+        """Tell what waits, until cancelled."""
+        await self._take_up()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for room in list(self._waiting):
+                await self._tell_one(room)
+
+    async def quality(self, stage: Stage) -> None:
+        """Tell rooms how their picture is, every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(QUALITY_SECONDS)
+            for broadcast in list(stage.broadcasts.values()):
+                if not broadcast.live:
+                    continue
+                try:
+                    await self._rooms.advise(broadcast.room, quality_of(broadcast))
+                except Refusal as refusal:
+                    log.debug("the quality of %s is not told: %s", broadcast.room, refusal)
+
+    async def _tell_one(self, room: str) -> None:
+        video = self._waiting[room]
+        try:
+            await self._rooms.set_video(room, video)
+        except NotFound:
+            log.warning("a picture for %s, which is no room", room)
+        except Exception as error:
+            log.warning("%s is not told of its picture, trying again: %r", room, error)
+            await asyncio.sleep(RETRY_SECONDS)
+            self._news.set()
+            return
+        if self._waiting.get(room) is video:
+            del self._waiting[room]
+        else:
+            self._news.set()
+
+    async def _take_up(self) -> None:
+        """Pictures of before this process began: their hosts are expected back."""
+        while True:
+            try:
+                found = await self._rooms.rooms_with_video()
+                break
+            except Refusal as refusal:
+                log.warning("earlier pictures cannot be read, trying again: %s", refusal)
+                await asyncio.sleep(RETRY_SECONDS)
+        for room, video in found.items():
+            if video.get("state") == "live" and room not in self._waiting:
+                self.tell(room, {**video, "state": "waiting"})
+
+
+def quality_of(broadcast: Broadcast) -> dict[str, Any]:
+    """`video.quality` since the last time."""
+    now = {"octets": 0, "frames": 0, "lost": 0}
+    keyframe_seconds = 0.0
+    for track in broadcast.tracks.values():
+        now["octets"] += track.octets
+        if track.kind == "video":
+            now["frames"] += track.frames
+            keyframe_seconds = track.keyframe_seconds
+    if broadcast.publisher is not None:
+        streams = broadcast.publisher.streams.values()
+        now["lost"] = sum(stream.reception.lost for stream in streams)
+    before, broadcast.measured = broadcast.measured, now
+    since = {name: max(0, value - before.get(name, 0)) for name, value in now.items()}
+    return {
+        "type": "video.quality",
+        "kbps": round(since["octets"] * 8 / QUALITY_SECONDS / 1000),
+        "fps": round(since["frames"] / QUALITY_SECONDS),
+        "keyframe_seconds": round(keyframe_seconds, 1),
+        "lost": since["lost"],
+    }

@@ -1,0 +1,159 @@
+"""WHIP and WHEP: who may is decided here, all else by the media process."""
+
+from aiohttp import web
+
+from liveserver.access import allow
+from liveserver.problems import Refused
+from liveserver.stream_keys_sql import looks_like_key
+from liveserver.web.headers import own_origin
+from liveserver.web.read import body_bytes
+from liveserver.web.requests.video import StreamKey
+from liveserver.web.route import Call, Method, Route, of_room
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+BY_KEY = "key"  # the credential of whoever has the room's stream key
+
+
+async def make_key(call: Call) -> StreamKey:
+    """A new key for the room's picture. The one before ends, and with it what it sends."""
+    room = await call.services.rooms.get(call.params["room"])
+    if call.services.stream_keys is None:
+        raise Refused("unavailable", "This process keeps no stream keys.")
+    key = await call.services.stream_keys.rotate(room.id)
+    if call.services.video is not None:
+        await _withdraw(call, room.id)
+    origin = call.services.options.public_url or own_origin(call.request, call.services)
+    return StreamKey(key=key, whip_url=f"{origin}/whip/{room.id}", rtmp_url=None)
+
+
+async def _withdraw(call: Call, room: str) -> None:
+    assert call.services.video is not None
+    try:
+        headers = {"X-Credential": BY_KEY}
+        await call.services.video.ask("DELETE", f"/credentials/{room}", headers=headers)
+    except Refused:
+        pass  # a media process that is away sends nothing by the old key either
+
+
+async def publish(call: Call) -> web.Response:
+    """WHIP (RFC 9725): an offer that sends, by the room's stream key or its streamer's token."""
+    credential = await _credential(call)
+    await call.services.rooms.get(call.params["room"])
+    return await _pass_on(call, {"X-Credential": credential})
+
+
+async def change_published(call: Call) -> web.Response:
+    """Trickle or restart ICE, or (DELETE) end the stream."""
+    await _credential(call)
+    return await _pass_on(call, {})
+
+
+async def watch(call: Call) -> web.Response:
+    """WHEP: an offer that receives. 409 with Retry-After while nobody sends."""
+    await call.services.rooms.get(call.params["room"])
+    return await _pass_on(call, {})
+
+
+async def change_watched(call: Call) -> web.Response:
+    """Trickle or restart ICE, or (DELETE) leave. The address of the session is the right."""
+    return await _pass_on(call, {})
+
+
+async def _credential(call: Call) -> str:
+    """
+    Who publishes: `key`, or the streamer.
+
+    Raises:
+        Refused: `unauthorized`, `forbidden`.
+    """
+    room = call.params["room"]
+    kind, _, key = call.request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and looks_like_key(key.strip()):
+        keys = call.services.stream_keys
+        if keys is None or not await keys.is_valid(room, key.strip()):
+            raise Refused("unauthorized", "This is not the room's present stream key.")
+        return BY_KEY
+    allow(call.identity, "video.key", room=room)
+    return f"user:{call.who.user}"
+
+
+async def _pass_on(call: Call, headers: dict[str, str]) -> web.Response:
+    if call.services.video is None:
+        raise Refused("unavailable", "This server has no video.")
+    request = call.request
+    body = b"" if request.method == "DELETE" else await body_bytes(request)
+    for name in ("Content-Type", "If-Match"):
+        if name in request.headers:
+            headers[name] = request.headers[name]
+    answer = await call.services.video.ask(request.method, request.path, headers=headers, body=body)
+    response = web.Response(status=answer.status, body=answer.body)
+    for name, value in answer.headers:
+        if name == "Content-Type":
+            response.headers[name] = value
+        else:
+            response.headers.add(name, value)
+    return response
+
+
+def _session_routes(kind: str, action: str, *, keyed: bool) -> list[Route]:
+    handler = change_published if keyed else change_watched
+    methods: tuple[Method, ...] = ("PATCH", "DELETE")
+    return [
+        Route(
+            method=method,
+            path=f"/{kind}/{{room}}/{{session}}",
+            action=action,
+            handler=handler,
+            summary="Trickle or restart ICE" if method == "PATCH" else "End the session",
+            tag="video",
+            body_media=(FRAGMENT,) if method == "PATCH" else (),
+            status=204 if method == "PATCH" else 200,
+            refuses=("bad-request", "invalid-state"),
+            stream_key=keyed,
+            limit="write",
+        )
+        for method in methods
+    ]
+
+
+ROUTES = [
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/stream-key",
+        action="video.key",
+        handler=make_key,
+        summary="A new stream key for OBS and its like",
+        tag="video",
+        about=of_room,
+        answer=StreamKey,
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/whip/{room}",
+        action="video.publish",
+        handler=publish,
+        summary="Send the room's picture (WHIP)",
+        tag="video",
+        body_media=(SDP,),
+        status=201,
+        refuses=("bad-request", "invalid-state"),
+        stream_key=True,
+        limit="write",
+    ),
+    *_session_routes("whip", "video.publish", keyed=True),
+    Route(
+        method="POST",
+        path="/whep/{room}",
+        action="video.watch",
+        handler=watch,
+        summary="Get the room's picture (WHEP)",
+        tag="video",
+        body_media=(SDP,),
+        status=201,
+        refuses=("bad-request", "invalid-state"),
+        limit="write",
+    ),
+    *_session_routes("whep", "video.watch", keyed=False),
+]
