@@ -112,6 +112,7 @@ class Writer:
             sale is None
             or request.buyer in sale.buyers
             or request.buyer in sale.units_of
+            or (request.buyer, request.key) in memory.keys  # of another sale: a conflict
             or mono - self._merger.renewed_ms >= LEASE_MS
             or self._line.is_waiting(request.buyer)
         ):

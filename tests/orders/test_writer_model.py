@@ -20,7 +20,16 @@ from orders import schema_sql as t
 from orders.audit_sql import audit
 from orders.errors import Refusal
 from orders.ledger_sql import SqlLedger
-from orders.requests import AdjustStock, Cancel, CancelSale, EditSale, Note, Pay
+from orders.requests import (
+    AdjustStock,
+    Cancel,
+    CancelSale,
+    EditSale,
+    JoinWaitlist,
+    LeaveWaitlist,
+    Note,
+    Pay,
+)
 from tests.orders.shop import Clock, Shop, database, reserve
 
 HOLD_MS, DURATION_MS, COUNTDOWN_MS = 10_000, 30_000, 5_000
@@ -41,6 +50,7 @@ class Model:
         self.sales: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.keys: dict[tuple[str, str], str] = {}
+        self.places: dict[tuple[str, str], dict[str, Any]] = {}  # by (buyer, key)
 
     def held(self, sale: str, buyer: str | None = None) -> int:
         return sum(
@@ -67,6 +77,49 @@ class Model:
         for order in self.orders.values():
             if order["state"] == "reserved" and now >= order["expires"]:
                 order["state"] = "expired"
+
+    def line(self, sale_id: str) -> list[dict[str, Any]]:
+        """Who waits, first to last."""
+        if self.sales[sale_id]["state"] not in OPEN:
+            return []
+        waits = [place for place in self.places.values() if place["state"] == "waiting"]
+        return [place for place in waits if place["sale"] == sale_id]
+
+    def offer(self, now: int) -> None:
+        """What came back goes to those who wait; their orders are called by their places."""
+        for sale_id, sale in self.sales.items():
+            for place in self.line(sale_id):
+                left = sale["units"] - self.held(sale_id)
+                if sale["state"] != "running" or left <= 0:
+                    break
+                still = sale["limit"] - self.held(sale_id, place["buyer"])
+                quantity = min(place["quantity"], left, still)
+                place["state"] = "offered" if quantity > 0 else "passed"
+                if quantity > 0:
+                    self.orders[f"{place['buyer']} {place['key']}"] = {
+                        "sale": sale_id, "buyer": place["buyer"], "quantity": quantity,
+                        "state": "reserved", "expires": now + HOLD_MS,
+                    }  # fmt: skip
+
+    def join(self, sale_id: str, buyer: str, key: str, quantity: int) -> str:
+        """The name of the outcome: a problem's, "new" or a state of the place."""
+        known = self.places.get((buyer, key))
+        if known is not None:
+            same = (known["sale"], known["quantity"]) == (sale_id, quantity)
+            return self._shown(known) if same else "idempotency-conflict"
+        line = self.line(sale_id)
+        mine = next((place for place in line if place["buyer"] == buyer), None)
+        if mine is not None:
+            return "waiting" if mine["quantity"] == quantity else "invalid-state"
+        refusal = self._refusal(sale_id, buyer, quantity)
+        if refusal in ("ended", "not-started", "limit-exceeded"):
+            return refusal
+        left = self.sales[sale_id]["units"] - self.held(sale_id)
+        return "invalid-state" if left and not line else "new"
+
+    def _shown(self, place: dict[str, Any]) -> str:
+        is_open = self.sales[place["sale"]]["state"] in OPEN
+        return "over" if place["state"] == "waiting" and not is_open else place["state"]
 
     def reserve(self, sale_id: str, buyer: str, key: str, quantity: int) -> str:
         """The name of the outcome: a problem's, "new" or "repeat"."""
@@ -119,7 +172,7 @@ class ShopDays(RuleBasedStateMachine):
         self.model = Model(stock)
         self._start()
         self.product = self.run(self.shop.product(stock=stock))
-        self.create_sale(units=4, limit=2, countdown=False)
+        self.create_sale(units=2, limit=2, countdown=False)  # sold out soon: people line up
         self.reserve(0, first)
 
     def _start(self) -> None:
@@ -197,6 +250,50 @@ class ShopDays(RuleBasedStateMachine):
             assert answer == self.answers[self.model.keys[(buyer, key)]]
         else:
             assert outcome == expected
+
+    @rule(index=picks, some=st.lists(attempts, min_size=1, max_size=4))
+    def join(self, index: int, some: list[tuple[str, str, int]]) -> None:
+        for buyer, key, quantity in some:
+            self._join(self.pick(self.model.sales, index), buyer, key, quantity)
+
+    def _join(self, sale_id: str, buyer: str, key: str, quantity: int) -> None:
+        self.model.turn(self.clock.wall)
+        expected = self.model.join(sale_id, buyer, key, quantity)
+        request = JoinWaitlist(
+            flash_sale=sale_id, buyer=buyer, buyer_name=buyer, guest=True, quantity=quantity,
+            key=key,
+        )  # fmt: skip
+        outcome, answer = self.ask(request)
+        if expected == "new":
+            self.model.places[(buyer, key)] = {
+                "sale": sale_id, "buyer": buyer, "key": key, "quantity": quantity,
+                "state": "waiting",
+            }  # fmt: skip
+        if outcome != "done":
+            assert outcome == expected
+            return
+        place, line = msgspec.json.decode(answer), self.model.line(sale_id)
+        assert place["state"] == ("waiting" if expected == "new" else expected)
+        stands = [at for at, mine in enumerate(line, start=1) if mine["buyer"] == buyer]
+        waits = place["state"] == "waiting"
+        assert (place["position"], place["waiting"]) == (stands[0] if waits else None, len(line))
+
+    @rule(index=picks, buyer=buyers)
+    def leave(self, index: int, buyer: str) -> None:
+        sale_id = self.pick(self.model.sales, index)
+        assert self.ask(LeaveWaitlist(flash_sale=sale_id, buyer=buyer))[0] == "done"
+        for place in self.model.line(sale_id):
+            if place["buyer"] == buyer:
+                place["state"] = "left"
+
+    @rule(index=picks, ms=st.sampled_from([0, 1, COUNTDOWN_MS]))
+    def move_start(self, index: int, ms: int) -> None:
+        sale_id = self.pick(self.model.sales, index)
+        sale, starts = self.model.sales[sale_id], self.clock.wall + ms
+        outcome, _answer = self.ask(EditSale(flash_sale=sale_id, changes={"starts_at": starts}))
+        assert outcome == ("done" if sale["state"] == "scheduled" else "invalid-state")
+        if outcome == "done":
+            sale["starts"], sale["ends"] = starts, starts + DURATION_MS
 
     @precondition(lambda self: self.model.orders)
     @rule(index=picks, repeat=st.booleans())
@@ -286,7 +383,9 @@ class ShopDays(RuleBasedStateMachine):
     def everything_is_where_the_model_has_it(self) -> None:
         if not self.starts:
             return
+        self.model.offer(self.clock.wall)  # at the end of the batch that this step was
         assert self.ask(NOTHING)[0] == "done"
+        self.model.offer(self.clock.wall)
         if self.voided:
             assert self.ask(NOTHING)[0] == "done"  # its orders end in the batch after
         self.run(self._compare())
@@ -297,6 +396,14 @@ class ShopDays(RuleBasedStateMachine):
             sales = {row.id: row for row in await connection.execute(select(t.flash_sale))}
             orders = {row.id: row for row in await connection.execute(select(t.orders))}
             stock = (await connection.execute(select(t.product_stock))).one()
+            places = (await connection.execute(select(t.waitlist).order_by(t.waitlist.c.n))).all()
+        for place in places:  # the model calls an offered order by its place
+            if f"{place.buyer} {place.key}" in self.model.orders:
+                offered = self.model.orders.pop(f"{place.buyer} {place.key}")
+                self.model.orders[place.order_id] = offered
+        assert [(row.buyer, row.key, row.state) for row in places] == [
+            (buyer, key, place["state"]) for (buyer, key), place in self.model.places.items()
+        ]
         assert (stock.total, stock.committed) == (self.model.total, self.model.committed())
         assert {key: row.state for key, row in orders.items()} == {
             key: order["state"] for key, order in self.model.orders.items()
