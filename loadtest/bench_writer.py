@@ -3,17 +3,18 @@ The writer alone: decide and commit, all rows of an order, without sockets.
 
 Unlike everything else under `loadtest/` this reaches inside: the writer has no outside door.
 On PostgreSQL the same run also measures the usual way, one transaction for each order with the same
-rows on the same hot row, from 16 connections; the ratio of the two is the gain of merging.
+rows on the same hot row, from 16 connections; the ratio of the two is the gain of merging. The two
+take turns, the median counts, and a run in which others used the machine is said to be disturbed.
 """
 
 import asyncio
 import itertools
 import json
-import resource
 import secrets
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,15 @@ from sqlalchemy.engine import make_url
 
 from liveserver.db import make_engine
 from liveserver.migrate import upgrade
+from loadtest.machine import DISTURBED_CORES, Machine, Used
 from orders import requests
 from orders.ids import new_id as make_id
 from orders.ledger_sql import SqlLedger
 from orders.service import Writer
 
 OPEN_REQUESTS = 3_000  # waiting at once: three full batches
+REFILL_SECONDS = 0.001  # new requests come in between, as from sockets, not out of an answer
 CLIENTS = 16  # of the usual way
-
-#: The rows of one order, as one transaction for each order writes them.
-ONE_ORDER = """
-WITH sale AS (
-    UPDATE flash_sale SET sold = sold + 1, counter = counter + 1 WHERE id = $1 AND sold < units
-    RETURNING id
-)
-SELECT id FROM sale
-"""
 
 
 class Bench:
@@ -56,11 +50,14 @@ class Bench:
             demo_payments=False,
         )
         self.sale = ""
+        self.keys = itertools.count()
 
     async def __aenter__(self) -> "Bench":
         await upgrade(self.url)
         self.task = asyncio.create_task(self.writer.run())
-        while not self.writer.is_serving:  # noqa: ASYNC110 - it takes the lease by itself
+        while not self.writer.is_serving:  # it takes the lease by itself
+            if self.task.done():
+                self.task.result()
             await asyncio.sleep(0.01)
         made = await self.writer.ask(
             requests.CreateProduct(
@@ -83,86 +80,95 @@ class Bench:
         await asyncio.gather(self.task, return_exceptions=True)
         await self.engine.dispose()
 
-    async def run(self, seconds: float) -> tuple[float, float]:
-        """Orders a second, and CPU seconds of this process for each."""
-        number = itertools.count()
-        answered = failed = 0
+    async def run(self, seconds: float) -> int:
+        """Keep `OPEN_REQUESTS` waiting for that long; the orders that were made."""
+        answered = failed = open_requests = 0
         until = time.perf_counter() + seconds
-        ended = asyncio.get_running_loop().create_future()
-        open_requests = 0
-
-        def ask() -> None:
-            nonlocal open_requests
-            open_requests += 1
-            buyer = f"b{secrets.token_hex(8)}"
-            self.writer.submit(
-                requests.Reserve(
-                    flash_sale=self.sale, buyer=buyer, buyer_name="Buyer", guest=True, quantity=1,
-                    key=f"k{next(number)}",
-                ),
-                done,
-            )  # fmt: skip
 
         def done(result: Any) -> None:
             nonlocal answered, failed, open_requests
             open_requests -= 1
             answered += isinstance(result, bytes)
             failed += not isinstance(result, bytes)
-            if time.perf_counter() < until:
-                ask()
-            elif open_requests == 0:
-                ended.set_result(None)
 
-        begun, cpu = time.perf_counter(), cpu_seconds()
-        for _ in range(OPEN_REQUESTS):
-            ask()
-        await ended
-        took = time.perf_counter() - begun
+        while time.perf_counter() < until or open_requests:
+            while time.perf_counter() < until and open_requests < OPEN_REQUESTS:
+                open_requests += 1
+                self.writer.submit(self._reserve(), done)
+            if self.task.done():
+                self.task.result()
+            await asyncio.sleep(REFILL_SECONDS)
         assert failed == 0, f"{failed} of {answered + failed} refused"
-        return answered / took, (cpu_seconds() - cpu) / answered
+        assert self.writer.counts.stock_memory_wrong_total == 0, "somebody else wrote"
+        return answered
+
+    def _reserve(self) -> requests.Reserve:
+        return requests.Reserve(
+            flash_sale=self.sale, buyer=f"b{secrets.token_hex(8)}", buyer_name="Buyer", guest=True,
+            quantity=1, key=f"k{next(self.keys)}",
+        )  # fmt: skip
 
 
-async def one_by_one(url: str, sale: str, seconds: float) -> float:
-    """Orders a second with one transaction each, from CLIENTS connections."""
-    parsed = make_url(url)
-    host = parsed.query.get("host") or parsed.host
-    pool = await asyncpg.create_pool(
-        host=str(host), user=parsed.username, database=parsed.database,
-        min_size=CLIENTS, max_size=CLIENTS,
-    )  # fmt: skip
-    until = time.perf_counter() + seconds
-    counts = [0] * CLIENTS
-    numbers = itertools.count(10**12)
+class Usual:
+    """
+    The usual way: one transaction an order, on the rows of a sale of its own.
 
-    async def client(index: int) -> None:
-        async with pool.acquire() as connection:
-            template = await connection.fetchrow("SELECT * FROM orders LIMIT 1")
-            line = await connection.fetchrow("SELECT * FROM order_lines LIMIT 1")
-            edge = await connection.fetchrow("SELECT * FROM order_edges LIMIT 1")
-            while time.perf_counter() < until:
-                await one(connection, dict(template), dict(line), dict(edge))
-                counts[index] += 1
+    The sale is a copy of the writer's that is not open, so that the writer does not look after it.
+    """
 
-    async def one(connection: Any, order: Any, line: Any, edge: Any) -> None:
-        order |= {"id": f"ord_{secrets.token_hex(12)}", "buyer": secrets.token_hex(8)}
-        order["key"] = order["id"]
-        line["order_id"] = edge["order_id"] = order["id"]
-        edge["n"] = next(numbers)
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._where = {
+            "host": str(parsed.query.get("host") or parsed.host), "port": parsed.port,
+            "user": parsed.username, "password": parsed.password, "database": parsed.database,
+        }  # fmt: skip
+        self._numbers = itertools.count(10**12)  # of edges, far above the writer's
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    async def __aenter__(self) -> "Usual":
+        self._pool = await asyncpg.create_pool(**self._where, min_size=CLIENTS, max_size=CLIENTS)
+        async with self._pool.acquire() as connection:
+            for table in ("flash_sale", "orders", "order_lines", "order_edges"):
+                row = await connection.fetchrow(f"SELECT * FROM {table} LIMIT 1")
+                self._rows[table] = dict(row)
+            self.sale = "fs_" + secrets.token_hex(13)
+            copy = self._rows["flash_sale"] | {"id": self.sale, "sold": 0, "state": "ended"}
+            await insert(connection, "flash_sale", copy)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    async def run(self, seconds: float) -> int:
+        """The orders that all clients made."""
+        until = time.perf_counter() + seconds
+
+        async def client() -> int:
+            count = 0
+            async with self._pool.acquire() as connection:
+                while time.perf_counter() < until:
+                    await self._one(connection)
+                    count += 1
+            return count
+
+        return sum(await asyncio.gather(*(client() for _ in range(CLIENTS))))
+
+    async def _one(self, connection: Any) -> None:
+        name, buyer = make_id("ord", wall_ms(), secrets.randbits), "b" + secrets.token_hex(8)
+        order = {"id": name, "buyer": buyer, "key": name, "flash_sale_id": self.sale}
+        edge = {"n": next(self._numbers), "order_id": name}
+        units = {"flash_sale_id": self.sale, "buyer": buyer, "units": 1}
         async with connection.transaction():
-            await insert(connection, "orders", order)
-            await insert(connection, "order_lines", line)
-            await insert(connection, "order_edges", edge)
-            await insert(
-                connection, "buyer_units",
-                {"flash_sale_id": sale, "buyer": order["buyer"], "units": 1},
-            )  # fmt: skip
-            await connection.fetch(ONE_ORDER, sale)
-
-    begun = time.perf_counter()
-    await asyncio.gather(*(client(index) for index in range(CLIENTS)))
-    rate = sum(counts) / (time.perf_counter() - begun)
-    await pool.close()
-    return rate
+            await insert(connection, "orders", self._rows["orders"] | order)
+            await insert(connection, "order_lines", self._rows["order_lines"] | {"order_id": name})
+            await insert(connection, "order_edges", self._rows["order_edges"] | edge)
+            await insert(connection, "buyer_units", units)
+            taken = await connection.execute(
+                "UPDATE flash_sale SET sold = sold + 1, counter = counter + 1"
+                " WHERE id = $1 AND sold < units",
+                self.sale,
+            )
+            assert taken == "UPDATE 1", taken
 
 
 async def insert(connection: Any, table: str, row: dict[str, Any]) -> None:
@@ -171,49 +177,112 @@ async def insert(connection: Any, table: str, row: dict[str, Any]) -> None:
     await connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", *row.values())
 
 
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def measure(url: str, seconds: float, runs: int, ratio: bool) -> None:
-    """Prints the median of `runs`."""
-    rates, costs, usual = [], [], []
+@dataclass
+class Run:
+    """One run of either way."""
+
+    orders: int
+    used: Used
+
+    @property
+    def rate(self) -> float:
+        return self.orders / self.used.seconds
+
+    def micros(self, seconds: float) -> float:
+        return seconds / self.orders * 1e6
+
+
+@dataclass
+class Measured:
+    """All runs on one database, first to last."""
+
+    database: str
+    writer: list[Run]
+    usual: list[Run]
+
+    @property
+    def rate(self) -> float:
+        """Orders a second of the writer."""
+        return statistics.median(run.rate for run in self.writer)
+
+    @property
+    def ratio(self) -> float | None:
+        """The writer's rate by that of the usual way beside it."""
+        if not self.usual:
+            return None
+        pairs = zip(self.writer, self.usual, strict=True)
+        return statistics.median(a.rate / b.rate for a, b in pairs)
+
+    @property
+    def disturbed(self) -> float:
+        """Cores that other programs used meanwhile."""
+        return statistics.median(run.used.disturbed_cores for run in self.writer)
+
+
+async def measure(url: str, folder: Path, seconds: float, runs: int) -> Measured:
+    """Writer and usual way in turns."""
+    database = url.partition("+")[0].partition(":")[0]
+    measured = Measured(database, [], [])
+    machine = Machine(folder)
     async with Bench(url) as bench:
         await bench.run(1.0)  # warm-up: caches, prepared statements, the first pages
-        for _ in range(runs):
-            rate, cost = await bench.run(seconds)
-            rates.append(rate)
-            costs.append(cost)
-            if ratio:
-                usual.append(await one_by_one(url, bench.sale, seconds))
-    name = url.partition("+")[0].partition(":")[0]
-    print(f"{name}: {statistics.median(rates):,.0f} orders/s, "
-          f"{statistics.median(costs) * 1e6:.0f} µs of this process each "
-          f"(runs: {', '.join(f'{rate:,.0f}' for rate in rates)})")  # fmt: skip
-    if usual:
-        gain = statistics.median(a / b for a, b in zip(rates, usual, strict=True))
-        rate = statistics.median(usual)
-        print(f"{name}: one transaction an order, {CLIENTS} clients: {rate:,.0f} orders/s; "
-              f"the writer is {gain:.1f} times that")  # fmt: skip
+        if database == "sqlite":
+            for _ in range(runs):
+                measured.writer.append(await timed(machine, bench, seconds))
+            return measured
+        async with Usual(url) as usual:
+            for _ in range(runs):
+                measured.writer.append(await timed(machine, bench, seconds))
+                measured.usual.append(await timed(machine, usual, seconds))
+    return measured
 
 
-def run(databases: list[str], seconds: float, runs: int) -> None:
+async def timed(machine: Machine, way: Bench | Usual, seconds: float) -> Run:
+    """One run, and what it used of the machine."""
+    machine.begin()
+    return Run(await way.run(seconds), machine.end())
+
+
+def report(measured: Measured) -> None:
+    """Medians, and each run."""
+    for name, runs in (("writer", measured.writer), ("one each", measured.usual)):
+        if not runs:
+            continue
+        own = statistics.median(run.micros(run.used.own) for run in runs)
+        database = statistics.median(run.micros(run.used.database) for run in runs)
+        rate = statistics.median(run.rate for run in runs)
+        print(
+            f"{measured.database:>10} {name:>8}: {rate:7,.0f} orders/s, CPU per order: {own:.0f} µs"
+            f" here, {database:.0f} µs database (runs: {', '.join(f'{r.rate:,.0f}' for r in runs)})"
+        )
+    if measured.ratio is not None:
+        print(f"{measured.database:>10} ratio   : {measured.ratio:.1f}")
+    if measured.disturbed > DISTURBED_CORES:
+        print(
+            f"{measured.database:>10} disturbed: other programs used {measured.disturbed:.1f} cores"
+            " meanwhile; repeat on a quiet machine"
+        )
+
+
+def run(databases: list[str], seconds: float, runs: int) -> list[Measured]:
     """`databases`: sqlite, postgres (a real one from a package), or a postgresql:// URL."""
     import uvloop
 
+    found = []
     for database in databases:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             url, stop = open_database(database, Path(folder))
             try:
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    runner.run(measure(url, seconds, runs, ratio=database != "sqlite"))
+                    found.append(runner.run(measure(url, Path(folder), seconds, runs)))
             finally:
                 stop()
+        report(found[-1])
+    return found
 
 
 def open_database(database: str, folder: Path) -> tuple[str, Any]:
