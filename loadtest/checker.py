@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loadtest.books import Run, is_open
+from loadtest.checks_line import nobody_is_passed
 from loadtest.checks_orders import (
     edges_are_allowed,
     money_is_right,
@@ -77,6 +78,7 @@ INVARIANTS: dict[str, Callable[[Run], Iterator[str]]] = {
     "I11": everyone_hears,
     "I12": budgets_hold,
     "I13": pages_show_the_truth,
+    "Q1": nobody_is_passed,
 }
 
 

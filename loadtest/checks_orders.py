@@ -24,7 +24,7 @@ ANSWER_AT_ONCE = {"demo"}  # providers whose first answer comes with the first q
 def successes_are_true(run: Run) -> Iterator[str]:
     """I3: every success that a client recorded is in SQL, for the same quantity and price."""
     for line in run.asks:
-        if line["status"] not in (200, 201):
+        if line["status"] not in (200, 201) or line["what"] == "join":
             continue
         told = json.loads(line["body"])
         order = run.books.orders.get(told["id"])
@@ -51,12 +51,22 @@ def _as_asked(run: Run, line: Line, told: Row, order: Row) -> Iterator[str]:
 
 
 def no_phantoms(run: Run) -> Iterator[str]:
-    """I4: every order has a key that a client sent, or a payment that made it."""
+    """
+    I4: every order has a key that a client sent, came from a place in line that has one, or has a
+    payment that made it.
+    """
     sent = {(line["buyer"], line["key"]) for line in run.placings}
+    joined = {(line["buyer"], line["key"]) for line in run.asks if line["what"] == "join"}
+    places = [place for place in run.books.places if (place["buyer"], place["key"]) in joined]
+    wished = {place["order_id"] for place in places}
     paid = {payment["order_id"] for payment in run.books.payments}
     for order in run.books.orders.values():
-        known = (order["buyer"], order["key"]) in sent
-        if not (known if order["space"] == "client" else order["id"] in paid):
+        known = {
+            "client": (order["buyer"], order["key"]) in sent,
+            "waitlist": order["id"] in wished,
+            "server": order["id"] in paid,
+        }
+        if not known[order["space"]]:
             yield f"order {order['id']}: nobody asked for it ({order['space']} {order['key']})"
 
 

@@ -85,7 +85,7 @@ def limits_hold(run: Run) -> Iterator[str]:
 
     for place, held, edge, order in held_over_time(run, of_buyer):
         limit = most.get(place[0], held)
-        if order["space"] == "client" and edge["from_state"] == "" and held > limit:
+        if order["space"] != "server" and edge["from_state"] == "" and held > limit:
             yield f"buyer {place}: holds {held} after edge {edge['n']} of {limit}"
 
 

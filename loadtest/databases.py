@@ -36,7 +36,7 @@ class Database(Protocol):
         """For the checker."""
 
     async def keys(self) -> set[str]:
-        """Of every committed order."""
+        """Of every committed order that a client asked for by it."""
 
     async def in_a_transaction(self) -> bool:
         """Whether the holder of the lease has a transaction open."""
@@ -69,7 +69,7 @@ class SqliteFile:
         return str(self.path)
 
     async def keys(self) -> set[str]:
-        return {row[0] for row in self._rows("SELECT key FROM orders")}
+        return {row[0] for row in self._rows("SELECT key FROM orders WHERE space = 'client'")}
 
     async def in_a_transaction(self) -> bool:
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None)

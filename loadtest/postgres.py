@@ -124,7 +124,8 @@ class Postgres:
 
     async def keys(self) -> set[str]:
         async with self._connection() as connection:
-            return {row[0] for row in await connection.fetch("SELECT key FROM orders")}
+            rows = await connection.fetch("SELECT key FROM orders WHERE space = 'client'")
+            return {row[0] for row in rows}
 
     async def in_a_transaction(self) -> bool:
         from asyncpg.exceptions import LockNotAvailableError

@@ -53,6 +53,7 @@ class Habits:
     late: float = 0.0  # pays after the hold ended, pays a cancelled order, pays twice
     ask: float = 0.1  # of scarce units: their provider takes the money late, or never answers
     shelf: float = 0.15  # buys from the room's shelf, half of these with a coupon
+    queue: float = 0.1  # of those who got nothing of the scarce units: lines up for what comes back
     copies: int = 1
 
 
@@ -173,6 +174,8 @@ class Waves:
         for key, order in zip(keys, got, strict=True):
             if order is not None:
                 await self._after(buyer, sale["id"], quantity, key, order["id"], dice)
+        if got == [None] and sale is self.sales[0] and self.random.random() < self.habits.queue:
+            await self.join(buyer, sale["id"], quantity, secrets.token_hex(8))
 
     async def _after(
         self, buyer: Json, sale: str, quantity: int, key: str, order: str, dice: float
@@ -205,6 +208,12 @@ class Waves:
             "price_cents": SALE_CENTS,
         }  # fmt: skip
         return await self._insist(path, buyer, facts, {"quantity": quantity})
+
+    async def join(self, buyer: Json, sale: str, quantity: int, key: str) -> None:
+        """Line up, until the answer is final; an offer is left to expire."""
+        path = f"/v1/flash-sales/{sale}/waitlist"
+        facts = {"what": "join", "sale": sale, "key": key, "quantity": quantity}
+        await self._insist(path, buyer, facts, {"quantity": quantity})
 
     async def create(self, buyer: Json, key: str, coupon: str | None) -> Json | None:
         """One unit from the shelf, the same way."""
