@@ -26,6 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver import demo, tls
 from liveserver.addresses import parse_networks
+from liveserver.archive.recorder import Recorder
+from liveserver.archive.store_sql import SqlArchive
 from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
@@ -103,6 +105,8 @@ class Parts:
     bus: RedisBus
     rooms: RoomService
     moderation: Moderation
+    archive: SqlArchive
+    room_store: SqlRooms
     reads: Reads
     feed: TailedFeed
     showcase: Showcase
@@ -150,7 +154,10 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
     rooms = RoomService(
         bus, store, showcase, node=settings.node, now=now_ms, new_id=new_id, guard=guard
     )
-    moderation = Moderation(rooms, guard, moderation_store, bus, now=now_ms, new_id=new_id)
+    archive = SqlArchive(write_engine, read_engine)
+    moderation = Moderation(
+        rooms, guard, moderation_store, bus, now=now_ms, new_id=new_id, archive=archive
+    )
     showcase.attach(rooms)
     stack.push_async_callback(rooms.close)
     people = People(SqlPeople(write_engine, read_engine), now=now_ms)
@@ -174,6 +181,8 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         bus=bus,
         rooms=rooms,
         moderation=moderation,
+        archive=archive,
+        room_store=store,
         reads=reads,
         feed=feed,
         showcase=showcase,
@@ -220,6 +229,7 @@ async def _serving_orders(
         "showcase": parts.showcase.run,
         "webhooks": parts.webhooks.run,
         "addresses": _deliveries(settings, parts).run,
+        "archive": lambda: _record(settings, parts),
         "payments": _payments(settings, parts, writer).run,
     }
     if "gateway" not in settings.roles:
@@ -242,10 +252,25 @@ async def _serving_media(settings: WorkerSettings, parts: Parts) -> AsyncIterato
     """Video. Imported here, so that a crash in what it loads cannot take the chat with it."""
     from liveserver.media.process import Media
 
-    media = Media(settings.config, parts.rooms, now_ms)
+    room = demo.ROOM if settings.demo else None
+    path = Path(settings.media_socket)
+    media = Media(settings.config, parts.rooms, now_ms, path, demo_room=room)
     tasks = {**media.work, "rooms": parts.rooms.run}
-    async with media.serving(Path(settings.media_socket)), _background(tasks):
+    async with media.serving(), _background(tasks):
         yield
+
+
+async def _record(settings: WorkerSettings, parts: Parts) -> None:
+    """Write live rooms into the archive, over a bus connection of its own."""
+    bus = RedisBus(settings.redis_url, f"{settings.node}-archive")
+    recorder = Recorder(
+        bus, parts.archive, live=parts.room_store.live, room=parts.rooms.get, now=now_ms
+    )
+    await bus.start()
+    try:
+        await recorder.run()
+    finally:
+        await bus.close()
 
 
 def _deliveries(settings: WorkerSettings, parts: Parts) -> Deliveries:
@@ -376,6 +401,7 @@ def _services(
         version=importlib.metadata.version("liveserver"),
         public_url=config.public_url,
         api_key=config.api_key,
+        export_secret=f"exports {settings.token_secret}".encode(),
         demo=settings.demo,
         image_origins=config.image_origins,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
@@ -398,6 +424,7 @@ def _services(
         webhooks=parts.webhooks,
         feed=parts.feed,
         deliveries=_deliveries(settings, parts),
+        archive=parts.archive,
         metrics=parts.metrics,
         http_meters=HttpMeters(parts.metrics.registry),
         now=now_ms,

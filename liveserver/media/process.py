@@ -10,6 +10,7 @@ from pathlib import Path
 from liveserver import sockets
 from liveserver.config import Config
 from liveserver.media.announcer import Announcer, Rooms
+from liveserver.media.demo_publisher import DemoPublisher
 from liveserver.media.mux import Mux
 from liveserver.media.outlet import Forwarder
 from liveserver.media.signalling import Signalling
@@ -27,10 +28,22 @@ FLUSH_SECONDS = 0.05  # how long a gap may be mere disorder before it is asked f
 
 
 class Media:
-    """One media process. `work` are the tasks that run while it serves."""
+    """
+    One media process. `work` are the tasks that run while it serves; `socket_path` is where
+    gateways reach it; `demo_room` gets the demo's clip.
+    """
 
-    def __init__(self, config: Config, rooms: Rooms, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        rooms: Rooms,
+        now_ms: Callable[[], int],
+        socket_path: Path,
+        demo_room: str | None = None,
+    ) -> None:
         self._config = config
+        self._socket_path = socket_path
+        self._demo_room = demo_room
         self._mux = Mux()
         self.addresses = announced(config)
         gso = config.media_gso and knows_gso()
@@ -47,7 +60,11 @@ class Media:
 
     @property
     def work(self) -> dict[str, Work]:
-        return {
+        demo: dict[str, Work] = {}
+        if self._demo_room is not None:
+            publisher = DemoPublisher(self._socket_path, self._config.data_dir, self._demo_room)
+            demo = {"demo clip": publisher.run}
+        return demo | {
             "video port": self._keep_open,
             "video events": self._announcer.run,
             "video quality": lambda: self._announcer.quality(self.stage),
@@ -56,9 +73,9 @@ class Media:
         }
 
     @asynccontextmanager
-    async def serving(self, path: Path) -> AsyncIterator[None]:
+    async def serving(self) -> AsyncIterator[None]:
         """Open the ports. While the UDP port is busy, video is off, with a warning."""
-        await self._signalling.start(path)
+        await self._signalling.start(self._socket_path)
         try:
             yield
         finally:

@@ -33,7 +33,7 @@ STOP_SECONDS = 1.0  # for a farewell that nobody has to answer
 _farewells: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
 
-class _Transport:
+class DtlsPath:
     """What `RTCDtlsTransport` uses of an ICE transport."""
 
     def __init__(self, send: Callable[[bytes], None], *, server: bool) -> None:
@@ -97,7 +97,7 @@ class Session:
         self._now = now
         self._on_over = on_over
         self._certificate = certificate
-        self._transport = _Transport(self._send, server=self.setup == "passive")
+        self._transport = DtlsPath(self._send, server=self.setup == "passive")
         self._dtls: RTCDtlsTransport | None = None  # made when the peer has arrived
         self._fingerprints = [RTCDtlsFingerprint(name, value) for name, value in offer.fingerprints]
         self._handshake: asyncio.Task[None] | None = None
