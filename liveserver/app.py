@@ -63,6 +63,7 @@ from orders.feed_sql import SqlFeed
 from orders.ids import new_id as make_id
 from orders.ledger_sql import SqlLedger
 from orders.news import News
+from orders.pace_service import Pace
 from orders.payments_service import Payments
 from orders.payments_sql import SqlPayments
 from orders.reads_sql import Reads
@@ -113,6 +114,7 @@ class Parts:
     people: People
     webhooks: Webhooks
     metrics: Metrics
+    pace: Pace
     door: Door | None = None
 
 
@@ -146,7 +148,9 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
     await bus.start()
     stack.push_async_callback(bus.close)
     reads, feed = Reads(read_engine), TailedFeed(SqlFeed(read_engine))
-    showcase = Showcase(reads, feed, now=now_ms, cursor=SqlCursor(write_engine, "showcase"))
+    pace = Pace()
+    cursor = SqlCursor(write_engine, "showcase")
+    showcase = Showcase(reads, feed, now=now_ms, cursor=cursor, pace=pace)
     store = SqlRooms(write_engine, read_engine)
     moderation_store = SqlModeration(write_engine, read_engine)
     limits = Limits() if settings.config.flood_rules else UNLIMITED
@@ -174,6 +178,7 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         new_id,
         random_bytes=secrets.token_bytes,
         policy=policy,
+        pace=pace,
     )
     return Parts(
         read_engine=read_engine,
@@ -189,6 +194,7 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         people=people,
         webhooks=webhooks,
         metrics=Metrics(settings.node, f"{socket.gethostname()}_{settings.name}"),
+        pace=pace,
     )
 
 
@@ -209,7 +215,7 @@ async def _serving_orders(
     def on_news(news: News) -> None:
         parts.feed.push(news)
         parts.showcase.on_news(news)
-        parts.webhooks.wake()
+        parts.webhooks.hear()
 
     writer = Writer(
         SqlLedger(engine),
@@ -225,6 +231,7 @@ async def _serving_orders(
     watch_trade(parts.metrics.registry, writer, parts.webhooks)
     tasks: dict[str, Work] = {
         "writer": writer.run,
+        "pace": parts.pace.run,
         "beats": lambda: _pass_on_beats(writer, beat),
         "showcase": parts.showcase.run,
         "webhooks": parts.webhooks.run,

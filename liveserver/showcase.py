@@ -22,6 +22,7 @@ import rooms.errors
 from orders.feed import Feed, FeedEvent
 from orders.ledger import Failure
 from orders.news import News
+from orders.pace_service import Pace
 from orders.shapes import FlashSale, Order, Product
 from rooms.service import RoomService
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 FEED_BATCH = 500  # events read at once; bounds memory and the time of one round
 SHELF_PAUSE_SECONDS = 0.25  # gathers products, since a rush changes the same few again and again
+ROUND_SECONDS = 0.005  # gathers the news of a rush into fewer calls on the bus
+ROUND_MAX_SECONDS = 0.25  # in the worst rush: 2,000 steps of orders a second are always told
 POLL_SECONDS = 1.0  # looks at the feed even without news, such as after a take-over
 RETRY_SECONDS = 0.5  # after the bus or the database did not answer
 CURSOR_SECONDS = 1.0  # between two writes of the cursor; so much is told again after a crash
@@ -68,13 +71,23 @@ class Showcase:
         feed: The committed events.
         now: Wall clock in milliseconds.
         cursor: Where the feed's follower keeps its place.
+        pace: Whether there is a rush that the follower should leave room for.
     """
 
-    def __init__(self, reads: Reads, feed: Feed, *, now: Callable[[], int], cursor: Cursor) -> None:
+    def __init__(
+        self,
+        reads: Reads,
+        feed: Feed,
+        *,
+        now: Callable[[], int],
+        cursor: Cursor,
+        pace: Pace | None = None,
+    ) -> None:
         self._reads = reads
         self._feed = feed
         self._now = now
         self._cursor = cursor
+        self._pace = pace or Pace()
         self._rooms: RoomService | None = None
         self._sales: dict[str, FlashSale] = {}  # newest of each that is not handed on yet
         self._products: set[str] = set()
@@ -157,7 +170,7 @@ class Showcase:
             if event.buyer and event.type.startswith("order.") and event.at > oldest:
                 told = b'{"type":"order.updated","at":%d,%b' % (event.at, event.data[1:])
                 by_buyer.setdefault(event.buyer, []).append(told)
-        await self._attached.tell_users(by_buyer)
+        await self._attached.tell_users_json(by_buyer)
         for event in events:
             if event.type == TICKER_TYPE:
                 await self._tick(event)
@@ -207,6 +220,7 @@ class Showcase:
                     _complain(error)
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
+                await self._pace.rest(ROUND_SECONDS, ROUND_MAX_SECONDS)
                 if len(events) < FEED_BATCH:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._events.wait(), POLL_SECONDS)

@@ -24,6 +24,7 @@ from orders.addresses import Policy
 from orders.errors import Invalid, NotFound, Refusal, WrongState
 from orders.feed import Feed, FeedEvent
 from orders.ledger import Failure
+from orders.pace_service import Pace
 from orders.webhooks_ports import Finished, Sender, Store
 from orders.webhooks_shapes import (
     Delivery,
@@ -45,7 +46,9 @@ SENDS_TROUBLED_MAX = 32  # of these for endpoints whose last request failed
 CLAIM_MS = 60_000  # a sender has that long to store an outcome; a request takes at most about 11 s
 FEED_BATCH = 500  # events in one transaction; bounds its time (tens of milliseconds)
 FOLLOW_PAUSE_SECONDS = 0.05  # gathers a rush of events into fewer transactions
+FOLLOW_PAUSE_MAX_SECONDS = 0.25  # in the worst rush: 2,000 events a second are always queued
 DELIVER_PAUSE_SECONDS = 0.02  # gathers outcomes and claims: SQLite has one writer at a time
+DELIVER_PAUSE_MAX_SECONDS = 0.5  # in the worst rush: the queue is there to wait in
 POLL_SECONDS = 1.0  # looks for retries, and for work that other processes queued
 ERROR_PAUSE_SECONDS = 1.0  # before a failed step is tried again
 COUNT_SECONDS = 10.0  # between two counts of the queue, for the metrics
@@ -69,6 +72,7 @@ class Webhooks:
         random_bytes: Makes secrets and jitter.
         policy: What the operator exempts from the address guard; for the check of new URLs.
         https_only: Refuse `http://` URLs.
+        pace: Whether there is a rush that the loops should leave room for.
 
     Methods with a merchant raise `NotFound` for what belongs to another one, `Invalid` for values
     that cannot be, and `Unavailable` when the database does not answer.
@@ -85,6 +89,7 @@ class Webhooks:
         random_bytes: Callable[[int], bytes],
         policy: Policy | None = None,
         https_only: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -94,6 +99,7 @@ class Webhooks:
         self._random_bytes = random_bytes
         self._policy = policy or Policy()
         self._https_only = https_only
+        self._pace = pace or Pace()
         self._follow_wake = asyncio.Event()
         self._deliver_wake = asyncio.Event()
         self._sending: dict[asyncio.Task[None], DeliveryRow] = {}
@@ -227,6 +233,10 @@ class Webhooks:
         self._follow_wake.set()
         self._deliver_wake.set()
 
+    def hear(self) -> None:
+        """There are news in the feed; what they queue wakes the deliveries."""
+        self._follow_wake.set()
+
     @property
     def in_flight(self) -> int:
         """Requests on their way, and outcomes that are not stored yet."""
@@ -268,7 +278,7 @@ class Webhooks:
             await self._replay_further(endpoint)
         if events or replaying:
             self._deliver_wake.set()
-        return bool(events or replaying)
+        return len(events) == FEED_BATCH or bool(replaying)
 
     async def deliver(self) -> None:
         """Store what is finished, and start what is due and fits."""
@@ -302,11 +312,11 @@ class Webhooks:
         more = True
         while more:
             more = await self.follow()
-            await asyncio.sleep(FOLLOW_PAUSE_SECONDS)
+            await self._pace.rest(FOLLOW_PAUSE_SECONDS, FOLLOW_PAUSE_MAX_SECONDS)
 
     async def _deliver_round(self) -> None:
         await self.deliver()
-        await asyncio.sleep(DELIVER_PAUSE_SECONDS)
+        await self._pace.rest(DELIVER_PAUSE_SECONDS, DELIVER_PAUSE_MAX_SECONDS)
 
     async def _forever(
         self, step: Callable[[], Awaitable[None]], wake: asyncio.Event, seconds: float

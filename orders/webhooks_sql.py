@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from orders.errors import Unavailable
 from orders.failures_sql import ERRORS, failure_of
 from orders.webhooks import health_after
+from orders.webhooks_batches_sql import queue_up, store_outcomes
 from orders.webhooks_ports import Finished
 from orders.webhooks_shapes import DeliveryRow, EndpointRow, Health
 
@@ -235,10 +236,7 @@ class SqlWebhooks:
             found = await sql.execute(query.with_for_update(read=True, key_share=True))
             rows = make([EndpointRow(**row._mapping) for row in found])
             if rows:
-                await sql.execute(
-                    _insert(sql, delivery).on_conflict_do_nothing(),
-                    [msgspec.structs.asdict(row) for row in rows],
-                )
+                await queue_up(sql, rows)
             return True
 
     async def replaying(self, limit: int) -> list[EndpointRow]:
@@ -335,12 +333,7 @@ class SqlWebhooks:
     async def finish(self, finished: Sequence[Finished], now: int) -> None:
         async with _transaction(self._write_engine) as sql:
             await _change_health(sql, finished, now)
-            for one in finished:
-                await sql.execute(
-                    delivery.update()
-                    .where(delivery.c.id == one.before.id, delivery.c.claim == one.before.claim)
-                    .values(msgspec.structs.asdict(one.after))
-                )
+            await store_outcomes(sql, finished)
 
     async def release(self, rows: Sequence[DeliveryRow], now: int) -> None:
         async with _transaction(self._write_engine) as sql:

@@ -318,15 +318,18 @@ class RoomService:
 
     async def tell_user(self, user: str, event: dict[str, Any]) -> None:
         """Tell one user, on all of the user's pages; kept for those that are away."""
-        told = {"type": event["type"], "at": self._now(), **event}
-        await self.tell_users({user: [msgspec.json.encode(told)]})
+        await self.tell_users({user: [event]})
 
-    async def tell_users(self, events: Mapping[str, Sequence[bytes]]) -> None:
-        """
-        Tell many users, each their events in order, in few round trips.
+    async def tell_users(self, events: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+        """Tell many users, each their events in order, in few round trips."""
+        now, encode = self._now(), msgspec.json.encode
+        await self.tell_users_json({
+            user: [encode({"type": event["type"], "at": now, **event}) for event in theirs]
+            for user, theirs in events.items()
+        })  # fmt: skip
 
-        An event is JSON in one line, with its `type` and `at`.
-        """
+    async def tell_users_json(self, events: Mapping[str, Sequence[bytes]]) -> None:
+        """The same of events that are JSON in one line already, with their `type` and `at`."""
         batches = []
         for user, theirs in events.items():
             channel = channels.personal(user)

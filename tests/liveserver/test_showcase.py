@@ -264,14 +264,14 @@ async def test_a_bus_that_fails_is_tried_again(
     await market.product()
     sale = await market.sale()
     failures = [RoomsUnavailable("planted"), RuntimeError("planted")]
-    tell_users = market.rooms.tell_users
+    tell_users = market.rooms.tell_users_json
 
     async def failing(events: dict[str, list[dict[str, Any]]]) -> None:
         if failures and events:
             raise failures.pop()
         await tell_users(events)
 
-    monkeypatch.setattr(market.rooms, "tell_users", failing)
+    monkeypatch.setattr(market.rooms, "tell_users_json", failing)
     market.run()
     await market.reserve(sale, buyer, "Alice")
     [event] = await until(lambda: market.events(f"#{buyer}", "order.updated"))
