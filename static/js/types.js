@@ -17,6 +17,10 @@
  *   hold_seconds: number, starts_at: string, ends_at: string,
  *   state: "scheduled"|"running"|"sold_out"|"ended"|"cancelled", version: number}} FlashSale
  *
+ * @typedef {{flash_sale: string, state: "none"|"waiting"|"offered"|"left"|"passed"|"over",
+ *   position: number|null, waiting: number, quantity: number, order: string|null,
+ *   joined_at: string|null}} Place
+ *
  * @typedef {{product_id: string, sku: string, title: string, quantity: number,
  *   unit_price_cents: number}} Line
  *

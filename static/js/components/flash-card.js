@@ -2,10 +2,11 @@
 /**
  * `<flash-card>`: one flash sale with its countdown by the server's clock and one clear button.
  *
- * Fires `buy` and `order` (show my order). `data-phase` is upcoming | open | sold_out | ended |
+ * Fires `buy`, `order` (show my order), `join` and `leave` (the waiting list). `data-phase` is upcoming | open | sold_out | ended |
  * cancelled; `data-sale` its id.
  *
- * testids: flash-card, flash-price, flash-left, flash-countdown, flash-words, buy-button, order-button
+ * testids: flash-card, flash-price, flash-left, flash-countdown, flash-words, buy-button, order-button,
+ * waitlist-join, waitlist-leave, waitlist-position
  */
 
 import { clock } from "../clock.js";
@@ -20,6 +21,7 @@ import { picture, priceBlock } from "./product-bits.js";
 
 /** @typedef {import("../types.js").FlashSale} FlashSale */
 /** @typedef {import("../types.js").Order} Order */
+/** @typedef {import("../types.js").Place} Place */
 
 export class FlashCard extends HTMLElement {
   constructor() {
@@ -28,6 +30,8 @@ export class FlashCard extends HTMLElement {
     this.sale = null;
     /** @type {Order|null} */
     this.order = null;
+    /** @type {Place|null} */
+    this.place = null;
     this.drawn = "";
     this.stop = () => {};
     this.left = h("span", { class: "flash-left digits", testid: "flash-left" });
@@ -51,9 +55,9 @@ export class FlashCard extends HTMLElement {
 
   /**
    * @param {FlashSale} sale @param {{image_url?: string|null, title: string}|null} product
-   * @param {Order|null} order mine, of this sale
+   * @param {Order|null} order mine, of this sale @param {Place|null} [place] mine in its waiting list
    */
-  show(sale, product, order) {
+  show(sale, product, order, place = null) {
     if (sale.id !== this.sale?.id || sale.title !== this.sale?.title || sale.price_cents !== this.sale?.price_cents) {
       fill(
         this.face,
@@ -70,6 +74,7 @@ export class FlashCard extends HTMLElement {
     }
     this.sale = sale;
     this.order = order;
+    this.place = place;
     this.dataset.sale = sale.id;
     this.dataset.version = String(sale.version);
     const part = sale.units_total ? Math.max(0, sale.units_left) / sale.units_total : 0;
@@ -84,7 +89,7 @@ export class FlashCard extends HTMLElement {
     const { sale } = this;
     if (!sale) return;
     const at = phase(sale, clock.now());
-    const state = `${sale.id} ${at} ${sale.starts_at} ${sale.ends_at} ${this.order?.id} ${this.order?.state}`;
+    const state = `${sale.id} ${at} ${sale.starts_at} ${sale.ends_at} ${this.order?.id} ${this.order?.state} ${this.place?.state} ${this.place?.position}`;
     if (state === this.drawn) return;
     this.drawn = state;
     this.dataset.phase = at;
@@ -106,32 +111,54 @@ export class FlashCard extends HTMLElement {
 
   /** @param {FlashSale} sale @param {ReturnType<typeof phase>} at */
   drawAction(sale, at) {
-    const words = {
-      upcoming: t("flash.upcoming"),
-      open: "",
-      sold_out: t("flash.sold_out"),
-      ended: t("flash.ended"),
-      cancelled: t("flash.cancelled"),
-    }[at];
     const mine = this.order && (OPEN_STATES.has(this.order.state) || ["paid", "shipped", "completed"].includes(this.order.state));
     if (mine && this.order) {
       this.drawOrder(this.order);
       return;
     }
+    if (at === "sold_out") {
+      this.drawLine(sale);
+      return;
+    }
+    const words = {
+      upcoming: t("flash.upcoming"),
+      open: "",
+      ended: t("flash.ended"),
+      cancelled: t("flash.cancelled"),
+    }[at];
     fill(this.words, words);
     this.words.hidden = !words;
     const button = h(
       "button",
       { type: "button", class: "button buy", testid: "buy-button", disabled: at !== "open", on: { click: () => this.dispatchEvent(new CustomEvent("buy", { detail: sale.id })) } },
-      at === "open" ? t("flash.buy") : at === "upcoming" ? t("flash.soon") : at === "sold_out" ? t("flash.gone") : t("flash.over"),
+      at === "open" ? t("flash.buy") : at === "upcoming" ? t("flash.soon") : t("flash.over"),
     );
     fill(this.action, button);
+  }
+
+  /** Sold out: one may stand in line for what comes back. @param {FlashSale} sale */
+  drawLine(sale) {
+    const waits = this.place?.state === "waiting" && this.place.position;
+    fill(
+      this.words,
+      waits ? h("strong", { class: "line-place", testid: "waitlist-position" }, t("line.place", { n: count(Number(waits)) })) : null,
+      h("span", null, waits ? t("line.waiting") : this.place?.state === "passed" ? t("line.passed") : t("flash.sold_out")),
+    );
+    this.words.hidden = false;
+    const tell = (/** @type {string} */ what) => () => this.dispatchEvent(new CustomEvent(what, { detail: sale.id }));
+    fill(
+      this.action,
+      waits
+        ? h("button", { type: "button", class: "button", testid: "waitlist-leave", on: { click: tell("leave") } }, t("line.leave"))
+        : h("button", { type: "button", class: "button buy", testid: "waitlist-join", on: { click: tell("join") } }, t("line.join")),
+    );
   }
 
   /** @param {Order} order */
   drawOrder(order) {
     const waits = order.state === "reserved";
-    fill(this.words, icon("check"), waits ? t("flash.mine_reserved") : t("flash.mine_paid"));
+    const held = order.source === "waitlist" ? t("line.turn") : t("flash.mine_reserved");
+    fill(this.words, icon("check"), waits ? held : t("flash.mine_paid"));
     if (waits && order.expires_at) this.words.append(" ", countDown(Date.parse(order.expires_at)));
     this.words.hidden = false;
     fill(

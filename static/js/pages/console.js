@@ -394,6 +394,7 @@ class SaleForm {
     this.limit = h("input", { type: "number", min: "1", max: "100", value: "1", required: true, inputmode: "numeric", testid: "sale-limit" });
     this.buyers = h("select", { testid: "sale-buyers" }, h("option", { value: "" }, t("sale.buyers_default")), h("option", { value: "account" }, t("sale.buyers_account")), h("option", { value: "guest" }, t("sale.buyers_guest")));
     this.countdown = h("input", { type: "number", min: "0", max: "300", value: "10", required: true, inputmode: "numeric", testid: "sale-countdown" });
+    this.startsAt = h("input", { type: "datetime-local", step: "1", autocomplete: "off", testid: "sale-starts-at" });
     this.duration = h("input", { type: "number", min: "10", max: "86400", value: "300", required: true, inputmode: "numeric", testid: "sale-duration" });
     this.hold = h("input", { type: "number", min: "10", max: "86400", value: "300", required: true, inputmode: "numeric", testid: "sale-hold" });
     this.lowBox = h("input", { type: "checkbox", testid: "sale-confirm-low" });
@@ -416,6 +417,7 @@ class SaleForm {
         { class: "field-grid" },
         field(t("sale.limit"), this.limit),
         field(t("sale.countdown"), this.countdown),
+        field(t("sale.starts_at"), this.startsAt),
         field(t("sale.duration"), this.duration),
         field(t("sale.hold"), this.hold),
         field(t("sale.buyers"), this.buyers),
@@ -519,7 +521,7 @@ class SaleForm {
       price_cents: price,
       units: Number(this.units.value),
       per_buyer_limit: Number(this.limit.value),
-      countdown_seconds: Number(this.countdown.value),
+      ...this.whenToStart(),
       duration_seconds: Number(this.duration.value),
       hold_seconds: Number(this.hold.value),
       ...(this.buyers.value ? { buyers: this.buyers.value } : {}),
@@ -528,13 +530,20 @@ class SaleForm {
     const create = async () => {
       await post(path`/v1/rooms/${roomId}/flash-sales`, body);
       this.lowBox.checked = false;
-      toast(t("sale.started"), "good");
+      toast(this.startsAt.value ? t("sale.planned") : t("sale.started"), "good");
+      this.startsAt.value = "";
     };
     void busy(this.start, create, (error) => {
       const problem = asProblem(error);
       if (problem.name === "price-unconfirmed") this.low.hidden = false;
       this.say(problem.words);
     });
+  }
+
+  /** At a moment that was chosen, in this device's zone, or after the countdown. */
+  whenToStart() {
+    if (!this.startsAt.value) return { countdown_seconds: Number(this.countdown.value) };
+    return { starts_at: new Date(this.startsAt.value).toISOString() };
   }
 
   /** @param {string} words */

@@ -34,6 +34,8 @@ import { ensure, isAccount, me, signInAddress } from "../session.js";
 import { Socket } from "../socket.js";
 import { load, save } from "../storage.js";
 import { onTick } from "../ticker.js";
+import { StagePicture } from "../video/stage-picture.js";
+import { Waitlists } from "../waitlists.js";
 
 /** @typedef {import("../types.js").Order} Order */
 
@@ -48,6 +50,7 @@ class RoomPage {
     this.store = new RoomStore(roomId, this.socket);
     /** My orders of this room, by flash sale. @type {Map<string, Order>} */
     this.orders = new Map();
+    this.lines = new Waitlists();
     this.liked = 0;
     this.drawnPinned = "";
     this.openSales = "";
@@ -59,6 +62,7 @@ class RoomPage {
     this.danmaku = /** @type {DanmakuLayer} */ (h("danmaku-layer"));
     this.backdrop = h("div", { class: "backdrop", "aria-hidden": "true" });
     this.stageWords = h("div", { class: "stage-words" });
+    this.camera = new StagePicture();
     this.flashes = h("div", { class: "flash-cards", testid: "flash-cards" });
     this.pinned = h("div", { class: "pinned", hidden: true });
     this.chat = /** @type {ChatPanel} */ (h("chat-panel"));
@@ -79,11 +83,13 @@ class RoomPage {
         "main",
         { class: "stage", testid: "stage", id: "main" },
         this.backdrop,
+        this.camera.element,
         this.stageWords,
         this.danmaku,
         this.topBar(),
         h("div", { class: "stage-cards" }, this.pinned, this.flashes),
         this.hearts,
+        this.camera.controls,
       ),
       h("section", { class: "chat-side", "aria-label": t("chat.title") }, h("h2", { class: "side-title" }, t("chat.title")), this.chat),
       h("section", { class: "strip", "aria-label": t("shelf.title") }, h("h2", { class: "side-title" }, t("shelf.title")), this.strip.element),
@@ -91,6 +97,9 @@ class RoomPage {
     );
     fill(app(), view);
     this.view = view;
+    this.camera.element.addEventListener("picture", (event) => {
+      view.dataset.picture = /** @type {CustomEvent} */ (event).detail;
+    });
     this.watchSaleHeight(view);
     this.chat.follow(this.store, { composerIn: /** @type {HTMLElement} */ (bar.querySelector(".composer-place")) });
   }
@@ -196,6 +205,7 @@ class RoomPage {
     this.socket.addEventListener("connection", () => {
       if (this.view) this.view.dataset.connection = this.socket.connection.state;
     });
+    this.lines.addEventListener("change", () => this.drawSales());
     onTick(() => this.drawSales());
   }
 
@@ -207,6 +217,7 @@ class RoomPage {
     if (this.title.textContent !== room.title) this.title.textContent = room.title;
     this.view.dataset.state = room.state;
     this.view.dataset.video = state.video ? "on" : "off";
+    this.camera.show(state.video, room.state);
     this.stateChip.textContent = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
     this.stateChip.className = `live-chip ${room.state}`;
     this.online.textContent = t("room.online", { n: count(state.stats.online) });
@@ -286,10 +297,12 @@ class RoomPage {
     sales.forEach((sale, at) => {
       const card = /** @type {FlashCard} */ (this.flashes.children[at]);
       const order = this.orders.get(sale.id) || null;
-      const mark = `${sale.version} ${order?.id} ${order?.sequence} ${state.shelf.length}`;
+      if (me() && phase(sale, now) === "sold_out") void this.lines.follow(sale);
+      const place = this.lines.of(sale.id);
+      const mark = `${sale.version} ${order?.id} ${order?.sequence} ${state.shelf.length} ${place?.state} ${place?.position}`;
       if (card.dataset.mark === mark) return;
       card.dataset.mark = mark;
-      card.show(sale, state.shelf.find((item) => item.id === sale.product_id) || null, order);
+      card.show(sale, state.shelf.find((item) => item.id === sale.product_id) || null, order, place);
     });
   }
 
@@ -300,7 +313,31 @@ class RoomPage {
       const order = Array.from(this.orders.values()).find((one) => one.id === /** @type {CustomEvent} */ (event).detail);
       if (order) openOrderSheet(order, (changed) => this.keepOrder(changed));
     });
+    card.addEventListener("join", (event) => void this.lineUp(/** @type {CustomEvent} */ (event).detail));
+    card.addEventListener("leave", (event) => void this.tryLine(() => this.lines.leave(/** @type {CustomEvent} */ (event).detail)));
     return card;
+  }
+
+  /** Waits for what comes back to a sold-out sale, as whoever may buy there. @param {string} id */
+  async lineUp(id) {
+    const sale = this.store.state.flash_sales.find((one) => one.id === id);
+    if (sale?.buyers === "account" && !isAccount()) {
+      location.href = signInAddress();
+      return;
+    }
+    await this.tryLine(async () => {
+      await ensure();
+      await this.lines.join(id);
+    });
+  }
+
+  /** @param {() => Promise<void>} work */
+  async tryLine(work) {
+    try {
+      await work();
+    } catch (error) {
+      toast(asProblem(error).words, "bad");
+    }
   }
 
   /** @param {string} sale */
@@ -322,6 +359,7 @@ class RoomPage {
     const known = this.orders.get(order.flash_sale);
     if (known && known.id === order.id && known.sequence > order.sequence) return;
     this.orders.set(order.flash_sale, order);
+    if (order.source === "waitlist" && order.state === "reserved" && known?.id !== order.id) toast(t("line.turn"), "good");
     this.drawSales();
   }
 
