@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def count(result: Result, lines: list[Line]) -> None:
     result.before = sum(line["told"] < begun for line in done)
     result.in_flight = sum(line["sent"] < begun <= line["told"] for line in asks)
     result.after = sum(line["sent"] > ended for line in done)
-    result.silence = longest_silence(begun, (x["told"] for x in done if x["what"] == "reserve"))
+    result.silence = longest_silence(begun, new_orders(asks, begun))
     for name, number, least in (
         ("attempts", result.attempts, ATTEMPTS),
         ("in flight at the fault", result.in_flight, 1),
@@ -77,6 +77,18 @@ def count(result: Result, lines: list[Line]) -> None:
     ):
         if number < least:
             result.bad.append(f"proves nothing: {number} {name}")
+
+
+def new_orders(asks: list[Line], begun: float) -> Iterator[float]:
+    """When buyers who came after `begun` were first told of their orders."""
+    keys: dict[str, float] = {}
+    for line in asks:
+        if line["what"] == "reserve":
+            keys[line["key"]] = min(keys.get(line["key"], line["sent"]), line["sent"])
+    for line in asks:
+        told = line["what"] == "reserve" and line["status"] in (200, 201)
+        if told and keys.pop(line["key"], 0.0) > begun:
+            yield line["told"]
 
 
 def longest_silence(begun: float, told: Iterable[float]) -> float:

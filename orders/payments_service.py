@@ -43,18 +43,22 @@ class Payments:
         door: Door,
         providers: Mapping[str, Provider],
         monotonic_ms: Callable[[], int],
+        *,
+        is_holder: Callable[[], bool] = lambda: True,
     ) -> None:
         self._waiting = waiting
         self._door = door
         self._providers = providers
         self._monotonic_ms = monotonic_ms
+        self._is_holder = is_holder  # whether `door` decides: a standby asks nobody
         self._paused: dict[tuple[str, str], tuple[int, int]] = {}  # until when, for how long
 
     async def run(self) -> None:
         """Look and ask until cancelled."""
         while True:
             try:
-                await self.round()
+                if self._is_holder():
+                    await self.round()
             except (Failure, Refusal) as failure:
                 log.warning("payments: not looked: %s", failure)
             await asyncio.sleep(POLL_SECONDS)
@@ -89,8 +93,11 @@ class Payments:
                 )
             )
             self._paused.pop(place, None)
-        except (NoAnswer, Refusal) as trouble:
-            self._pause(place, str(trouble))
+        except NoAnswer as silence:
+            self._pause(place, str(silence))
+        except Refusal as refusal:  # the writer's trouble, which is over at some moment for all
+            self._paused.pop(place, None)
+            log.warning("payments: %s of %s: answer not taken: %s", place[1], place[0], refusal)
         except Exception:  # a provider's adapter may fail in ways of its own
             log.exception("payments: %s failed", payment.provider)
             self._pause(place, "failed")

@@ -37,7 +37,7 @@ def test_a_cell_that_proves_nothing_has_failed() -> None:
     cell = CELLS[0]
     result = report.Result(cell)
     asks = [
-        {"kind": "ask", "what": "reserve", "status": 201, "sent": n, "told": n + 0.5}
+        {"kind": "ask", "what": "reserve", "key": n, "status": 201, "sent": n, "told": n + 0.5}
         for n in range(2_000)
     ]
     strike = {"kind": "strike", "begun": 1_999.7, "ended": 1_999.8}
@@ -48,6 +48,23 @@ def test_a_cell_that_proves_nothing_has_failed() -> None:
     result = report.Result(dataclasses.replace(cell))
     report.count(result, [*asks, strike | {"begun": 1_000.2, "ended": 1_001.0}])
     assert result.bad == []
+
+
+def test_nobody_may_wait_longer_than_ten_seconds_beyond_the_fault() -> None:
+    """Counted over buyers who came after the strike: repeats of older orders prove no sale."""
+    result = report.Result(CELLS[0])
+    asks = [
+        {"kind": "ask", "what": "reserve", "key": key, "status": 201, "sent": sent, "told": told}
+        for key, sent, told in ((1, 0.5, 2.0), (1, 3.0, 4.0), (2, 1.5, 12.5), (3, 12.6, 13.0))
+    ]
+    report.count(result, [*asks, {"kind": "strike", "begun": 1.0, "ended": 1.2}])
+    assert result.silence == 11.5
+    result.bad.clear()
+    result.judge_silence()
+    assert result.bad == ["nobody could buy for 11.5 s"]
+    long = report.Result(dataclasses.replace(CELLS[0], seconds=5.0), silence=11.5)
+    long.judge_silence()
+    assert long.bad == []
 
 
 def test_a_journal_whose_last_line_was_cut_is_read(tmp_path: Path) -> None:

@@ -1,0 +1,211 @@
+"""
+Guards on the real databases: each is taken away where it is the last one, and the checker must turn
+red by the invariant that it keeps; with the guard the same run is green, and the guard struck.
+
+What is not different on a real database (crashes, order of steps, memory) is in
+`tests/simulation/test_guards.py`; here are those that a database itself keeps, under its own locks.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from liveserver.db import make_engine
+from loadtest import checker
+from loadtest.books import Run, read_books
+from loadtest.journal import Line
+from orders import lease_sql, schema_sql, webhooks_sql
+from orders import schema_sql as t
+from orders.arrays_sql import update
+from orders.errors import Refusal, Unavailable
+from orders.ledger_sql import SqlLedger
+from orders.shapes import FlashSale
+from orders.statements_sql import SALE_FIELDS, UPDATE_SALES
+from tests.orders.shop import Clock, Shop, reserve
+from tests.orders.test_takeover import served
+
+COUNTER = "AND flash_sale.counter = r.known"
+UNITS = "AND flash_sale.sold + r.sold_delta <= r.units"
+
+
+class Market:
+    """Writers on one database, and what their buyers wrote down."""
+
+    def __init__(self, engine: AsyncEngine, url: str) -> None:
+        self.engine = engine
+        self.url = url
+        self.journal: list[Line] = []
+        self.shops: list[Shop] = []
+
+    def open(self, holder: str, without: str = "", **options: Any) -> Shop:
+        """One more writer; `without` a guard of its statements."""
+        ledger = SqlLedger(self.engine)
+        if without:
+            clause = UPDATE_SALES
+            for guard in without.split("|"):
+                assert guard in clause
+                clause = clause.replace(guard, "")
+            dialect = self.engine.dialect.name
+            ledger._statements.sales = update(dialect, t.flash_sale, SALE_FIELDS, clause)
+        first = 1 + 1_000 * len(self.shops)  # of its ids
+        shop = Shop(ledger, Clock(), holder=holder, first_number=first, **options)
+        shop.start()
+        self.shops.append(shop)
+        return shop
+
+    async def sale(self, shop: Shop, units: int, limit: int = 5) -> FlashSale:
+        await shop.product()
+        sale = await shop.sale(units=units, per_buyer_limit=limit)
+        self.journal.append({"kind": "sale", "sale": sale.id, "units": units, "limit": limit})
+        return sale
+
+    async def buy(self, shop: Shop, sale: FlashSale, buyer: str, key: str = "k") -> Refusal | None:
+        """One unit; the refusal, if it was refused. Both are written down."""
+        refusal, body = None, b""
+        try:
+            body = await shop.writer.ask(reserve(sale, buyer, key))
+        except Refusal as error:
+            refusal = error
+        self.journal.append({
+            "kind": "ask", "what": "reserve", "buyer": buyer, "sale": sale.id, "key": key,
+            "quantity": 1, "price_cents": sale.price_cents, "body": body.decode(),
+            "status": 409 if refusal else 201,
+        })  # fmt: skip
+        return refusal
+
+    async def violated(self) -> set[str]:
+        """The invariants that the checker misses, read from the database itself."""
+        for shop in self.shops:
+            await shop.stop()
+        books = await read_books(self.url)
+        return {line.split()[0] for line in checker.check(Run(books, self.journal))}
+
+
+@asynccontextmanager
+async def market(url: str, *without: str) -> AsyncIterator[Market]:
+    """Fresh tables, perhaps without some of their constraints."""
+    tables = MetaData()
+    for table in schema_sql.metadata.sorted_tables:
+        copy = table.to_metadata(tables)
+        copy.constraints = {rule for rule in copy.constraints if rule.name not in without}
+    engine = make_engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(tables.create_all)
+        await connection.run_sync(webhooks_sql.metadata.create_all)
+    found = Market(engine, url)
+    try:
+        yield found
+    finally:
+        for shop in found.shops:
+            await shop.stop()
+        await engine.dispose()
+
+
+# ── the fence ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def two_holders(found: Market, without: str = "") -> Refusal | None:
+    """The first holder stands still until another has sold the last unit, then goes on."""
+    one = found.open("one", without)
+    sale = await found.sale(one, units=1)
+    two = found.open("two", without, dead_holder="one")
+    await served(two)
+    assert await found.buy(two, sale, "bob") is None
+    if without:
+        assert one.writer._merger.memory is not None
+        one.writer._merger.memory.last_n += 100  # the ledger's numbers would collide
+    return await found.buy(one, sale, "ann")
+
+
+async def test_the_fence_stops_a_holder_that_was_succeeded(database_url: str) -> None:
+    """It is told in its transaction's first statement, and sells nothing."""
+    async with market(database_url) as found:
+        refusal = await two_holders(found)
+        assert isinstance(refusal, Unavailable)
+        assert found.shops[0].writer.fence is None
+        assert await found.violated() == set()
+
+
+async def test_without_the_fence_a_unit_is_sold_twice(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With counter, units and the numbers of the ledger, which would notice as well."""
+
+    async def beat(connection: Any, fence: int, now: int) -> bool:
+        await connection.execute(text("UPDATE lease SET beat = beat + 1"))
+        return True
+
+    monkeypatch.setattr(lease_sql, "beat", beat)
+    async with market(database_url, "ck_flash_sale_sold") as found:
+        assert await two_holders(found, f"{COUNTER}|{UNITS}") is None
+        assert await found.violated() == {"I1"}
+
+
+# ── the counter of a sale ───────────────────────────────────────────────────────────────────────
+
+
+async def cut_by_another(found: Market, shop: Shop, sale: FlashSale) -> None:
+    """A second client takes a free unit out of the sale, with everything that belongs to it."""
+    async with found.engine.begin() as connection:
+        for statement in (
+            "UPDATE flash_sale SET units = units - 1, counter = counter + 1",
+            "UPDATE product_stock SET committed = committed - 1",
+        ):
+            await connection.execute(text(statement))
+    assert await found.buy(shop, sale, "ann") is None
+
+
+async def test_the_counter_notices_a_second_client(database_url: str) -> None:
+    """The batch is rolled back, the memory loaded, and the buyer served from what is true."""
+    async with market(database_url) as found:
+        shop = found.open("one")
+        sale = await found.sale(shop, units=3)
+        await cut_by_another(found, shop, sale)
+        assert shop.writer.counts.stock_memory_wrong_total == 1
+        assert await found.violated() == set()
+
+
+async def test_without_the_counter_the_edit_of_another_is_overwritten(database_url: str) -> None:
+    """The units of the sale come back, those of the product do not."""
+    async with market(database_url) as found:
+        shop = found.open("one", COUNTER)
+        sale = await found.sale(shop, units=3)
+        await cut_by_another(found, shop, sale)
+        assert await found.violated() == {"I2"}
+
+
+# ── the unique key ──────────────────────────────────────────────────────────────────────────────
+
+
+async def ask_twice(found: Market) -> None:
+    """A key comes again when memory has forgotten it."""
+    shop = found.open("one")
+    sale = await found.sale(shop, units=5)
+    assert await found.buy(shop, sale, "ann") is None
+    memory = shop.writer._merger.memory
+    assert memory is not None
+    memory.keys.clear()
+    assert await found.buy(shop, sale, "ann") is None
+
+
+async def test_the_unique_key_answers_a_forgotten_one_with_the_same_bytes(
+    database_url: str,
+) -> None:
+    """The second insert does nothing, and takes no unit."""
+    async with market(database_url) as found:
+        await ask_twice(found)
+        first, second = (line["body"] for line in found.journal if line["kind"] == "ask")
+        assert first == second and json.loads(first)["buyer"]["id"] == "ann"
+        assert await found.violated() == set()
+
+
+async def test_without_the_unique_key_one_wish_makes_two_orders(database_url: str) -> None:
+    """And two answers."""
+    async with market(database_url, "uq_orders_buyer_space_key") as found:
+        await ask_twice(found)
+        assert await found.violated() == {"I5"}
