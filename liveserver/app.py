@@ -31,6 +31,7 @@ from liveserver.archive.store_sql import SqlArchive
 from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
+from liveserver.emulation import Emulation
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
@@ -369,15 +370,17 @@ def _viewers(settings: WorkerSettings, parts: Parts, services: Services) -> tupl
         services.tokens,
         _gateway_options(settings),
         now=now_ms,
+        node=settings.node,
         meters=meters,
     )
     remote = Remote(gateway, settings.node, name=_worker_name(), clock=time.monotonic)
     meters.watch(gateway, remote)
-    control = parts.metrics.control = Control(
+    emulation = services.emulation = Emulation(gateway)
+    control = emulation.control = parts.metrics.control = Control(
         parts.bus,
         settings.node,
         remote.status,
-        remote.work | parts.metrics.work,
+        remote.work | parts.metrics.work | emulation.work,
         clock=time.monotonic,
         on_echo=meters.bus_lag.observe,
     )

@@ -137,12 +137,28 @@ class Control:
             del self._questions[id]
         return question.answers
 
+    async def tell(self, node: str, op: str, body: Any) -> bool:
+        """
+        Have one other process do `op`; in the order of the calls, and without an answer. False if
+        no such process was heard of lately.
+
+        Raises:
+            Unavailable: The bus does not answer.
+        """
+        self._forget_silent()
+        if node not in self._known:
+            return False
+        line = _Line(node=self._node, op=op, body=msgspec.Raw(_encode(body)))
+        await self._send(line, _own_topic(node))
+        return True
+
     # --- in the background -------------------------------------------------------------------
 
     async def run(self) -> None:
         """Listen, tell the others how this worker is, and answer them, until cancelled."""
         while True:
             try:
+                await self._bus.attach(_own_topic(self._node))
                 await self._bus.attach(TOPIC)
                 await self._send(_Line(node=self._node, hello=True))
                 async with asyncio.TaskGroup() as group:
@@ -167,14 +183,15 @@ class Control:
         while True:
             await self._send(await self._replies.get())
 
-    async def _send(self, line: _Line) -> None:
-        message = Message(channel=TOPIC, data=_encode(line), numbered=False)
-        await self._bus.publish(TOPIC, [message])
+    async def _send(self, line: _Line, topic: str | None = None) -> None:
+        topic = topic or TOPIC
+        message = Message(channel=topic, data=_encode(line), numbered=False)
+        await self._bus.publish(topic, [message])
 
     # --- what comes --------------------------------------------------------------------------
 
     def _deliver(self, delivery: Delivery) -> None:
-        if delivery.topic != TOPIC:
+        if delivery.topic not in (TOPIC, _own_topic(self._node)):
             return
         for item in delivery.publications:
             try:
@@ -210,11 +227,17 @@ class Control:
         except Exception:  # the others go on; the asker notices that we did not answer
             log.exception("workers: %s failed", line.op)
             return
+        if not line.ask:
+            return
         reply = _Line(node=self._node, ask=line.ask, to=line.node, body=body)
         try:
             self._replies.put_nowait(reply)
         except asyncio.QueueFull:
             log.warning("workers: too many questions at once; one is not answered")
+
+
+def _own_topic(node: str) -> str:
+    return f"{TOPIC}:{node}"
 
 
 def _encode(value: Any) -> bytes:

@@ -1,7 +1,7 @@
 """
 One port for everything: the head of a request decides who gets the connection.
 
-A request for the viewer socket's path goes to the gateway, every other to aiohttp; the socket is
+A request for a path of viewers goes to the gateway, every other to aiohttp; the socket is
 handed over with `transport.set_protocol`, together with what was read of it. HTTP clients and
 proxies may ask for the viewer socket on a connection that served other requests before. Works the
 same over TLS. A head that does not end in time, or in a reasonable size, ends the connection here.
@@ -59,12 +59,12 @@ class Peek(asyncio.Protocol):
         self._over = True
 
     def _hand_over(self) -> None:
-        viewer = self._is_viewer()
-        if viewer and not self._gateway.admission.admit(asyncio.get_running_loop().time()):
+        viewers = self._gateway.protocol_factory(_path(self._head))
+        if viewers and not self._gateway.admission.admit(asyncio.get_running_loop().time()):
             self._refuse(TOO_MANY)
             return
         self._over = True
-        factory = self._gateway.protocol_factory if viewer else self._web
+        factory = viewers or self._web
         receiver = cast(asyncio.Protocol, factory())
         if isinstance(receiver, HttpConnection):
             receiver.take_back = self._take_back
@@ -75,18 +75,13 @@ class Peek(asyncio.Protocol):
 
     def _take_back(self, transport: asyncio.BaseTransport, data: bytes) -> bool:
         """A further request on a kept-alive connection: is it for the viewer socket after all?"""
-        if not data.startswith(b"GET " + self._gateway.path.encode()):
+        if self._gateway.protocol_factory(_path(data)) is None:
             return False
         again = Peek(self._gateway, self._web)
         cast(asyncio.Transport, transport).set_protocol(again)
         again.connection_made(transport)
         again.data_received(data)
         return True
-
-    def _is_viewer(self) -> bool:
-        """Whether the request line names the viewer socket's path."""
-        _, _, target = self._head.partition(b"\r\n")[0].partition(b" ")
-        return target.partition(b" ")[0].partition(b"?")[0] == self._gateway.path.encode()
 
     def _too_slow(self) -> None:
         if not self._over:
@@ -97,6 +92,12 @@ class Peek(asyncio.Protocol):
         if answer:
             self._transport.write(answer)
         self._transport.close()
+
+
+def _path(head: bytes) -> bytes:
+    """The path in the request line, where there is one."""
+    _, _, target = head.partition(b"\r\n")[0].partition(b" ")
+    return target.partition(b" ")[0].partition(b"?")[0]
 
 
 class Listener:

@@ -11,6 +11,7 @@ from orders.requests import Door
 
 if TYPE_CHECKING:
     from liveserver.delivery import Deliveries
+    from liveserver.emulation import Emulation
     from liveserver.media_door import MediaDoor
     from liveserver.metrics import Metrics
     from liveserver.people import People
@@ -65,6 +66,8 @@ class Services:
     #: the media process; None where there is no video
     video: "MediaDoor | None" = None
     stream_keys: "SqlStreamKeys | None" = None
+    #: commands of clients with streams; None in a process without viewers
+    emulation: "Emulation | None" = None
     #: the figures of /metrics; None in a process that keeps none
     metrics: "Metrics | None" = None
     http_meters: HttpMeters = field(default_factory=HttpMeters)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from rooms import protocol
 from rooms.bus import Publication
+from rooms.protocol import Command, Reply
 
 FRAME_BYTES = 256 * 1024  # of one frame's payload; one SDK refuses more than 1 MiB
 DEFLATE_BYTES = 128  # a smaller payload is not worth compressing
@@ -36,6 +37,21 @@ class Encoding(Protocol):
 
     def push(self, head: bytes, item: Publication, /) -> bytes:
         """One pub, join or leave push; `head` is that of `item.channel`."""
+
+    def commands(self, frame: bytes, /) -> list[Command]:
+        """The commands of one message of the client. Raises `protocol.BadCommand`."""
+
+    def reply(self, message: Reply, /) -> bytes:
+        """One reply."""
+
+    def rpc_reply(self, id: int, result: bytes, /) -> bytes:
+        """The reply to an RPC whose result is JSON already."""
+
+    def unsubscribe(self, channel: str, code: int, reason: str, /) -> bytes:
+        """The push that ends a subscription; from 2500 on the client subscribes again."""
+
+    def disconnect(self, code: int, reason: str, /) -> bytes:
+        """The push that ends a connection, for transports without close frames."""
 
 
 class Variant:
@@ -74,6 +90,21 @@ class JsonEncoding:
 
     def push(self, head: bytes, item: Publication) -> bytes:
         return protocol.push(head, item)
+
+    def commands(self, frame: bytes) -> list[Command]:
+        return protocol.read_commands(frame)
+
+    def reply(self, message: Reply) -> bytes:
+        return protocol.reply(message)
+
+    def rpc_reply(self, id: int, result: bytes) -> bytes:
+        return protocol.rpc_reply(id, result)
+
+    def unsubscribe(self, channel: str, code: int, reason: str) -> bytes:
+        return protocol.push_unsubscribe(channel, code, reason)
+
+    def disconnect(self, code: int, reason: str) -> bytes:
+        return protocol.push_disconnect(code, reason)
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -151,6 +182,18 @@ def deflated_text_frames(lines: Iterable[bytes], most: int = FRAME_BYTES) -> byt
     return b"".join(deflated_frame(TEXT, b"\n".join(batch)) for batch in batches(lines, most))
 
 
+def stream_lines(lines: Iterable[bytes]) -> bytes:
+    """Lines of a body that never ends (`http_stream`)."""
+    return b"".join(line + b"\n" for line in lines)
+
+
+def stream_events(lines: Iterable[bytes]) -> bytes:
+    """Events of an `text/event-stream` (`sse`)."""
+    return b"".join(b"data: " + line + b"\n\n" for line in lines)
+
+
 JSON = JsonEncoding()
 JSON_TEXT = Variant("json", JSON, text_frames)
 JSON_DEFLATE = Variant("json_deflate", JSON, text_frames, deflated_text_frames)
+JSON_STREAM = Variant("json_http_stream", JSON, stream_lines)
+JSON_EVENTS = Variant("json_sse", JSON, stream_events)

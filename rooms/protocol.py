@@ -210,6 +210,8 @@ class ConnectResult(msgspec.Struct, omit_defaults=True, kw_only=True):
     subs: dict[str, SubscribeResult] = {}
     ping: int = 0  # seconds
     pong: bool = False
+    session: str = ""  # of a stream: what names it in the client's further requests
+    node: str = ""  # of a stream: the worker that holds it
     time: int = 0  # the server's clock, milliseconds
 
 
@@ -371,3 +373,14 @@ def push_unsubscribe(channel: str, code: int, reason: str) -> bytes:
     """Tell a client that the server ended its subscription; from 2500 on it subscribes again."""
     body = {"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}}
     return _encode(body)
+
+
+def push_disconnect(code: int, reason: str) -> bytes:
+    """Tell a client on a transport without close frames why it is let go."""
+    body = {"code": code, "reason": reason, "reconnect": comes_back(code)}
+    return _encode({"push": {"disconnect": body}})
+
+
+def comes_back(code: int) -> bool:
+    """Whether clients connect again after this close code."""
+    return not (3500 <= code <= 3999 or 4500 <= code <= 4999)

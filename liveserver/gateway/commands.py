@@ -118,6 +118,8 @@ class Commands:
                     expires=expires,
                     ttl=session.ttl(expires_at) if expires and expires_at is not None else 0,
                     subs=subs,
+                    session=session.connection.stream_id,
+                    node=self._gateway.node if session.connection.stream_id else "",
                     ping=max(1, int(options.ping_seconds)),
                     pong=True,
                     time=self._gateway.now(),

@@ -1,14 +1,12 @@
 """
-One WebSocket connection: bytes in and out, the closing handshake, pings, the write marks.
+One WebSocket connection: the handshake, bytes in, the closing handshake.
 
-websockets' Sans-I/O protocol does the handshake and reads frames; frames out are finished bytes,
-most of them shared with every other viewer. There is no task and no timer per connection.
+websockets' Sans-I/O protocol does the handshake and reads frames; frames out are finished bytes.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -20,8 +18,8 @@ from liveserver.gateway import codes
 from liveserver.gateway.deflate import SHARED_DEFLATE
 from liveserver.gateway.handshake import SUBPROTOCOL, Refusal, visit
 from liveserver.gateway.options import CLOSE_SECONDS, MESSAGE_BYTES
-from liveserver.gateway.session import Session
-from rooms.frames import JSON_DEFLATE, JSON_TEXT, Variant
+from liveserver.gateway.peer import Peer
+from rooms.frames import JSON_DEFLATE, JSON_TEXT
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -33,31 +31,13 @@ ws_log.setLevel(logging.WARNING)  # the library tells of every connection and fr
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
-class Connection(asyncio.Protocol):
-    """One socket. Also what the hub sees as `rooms.hub.Viewer`."""
+class Connection(Peer):
+    """One WebSocket."""
 
-    __slots__ = (
-        "_closing",
-        "_parts",
-        "_pinged_at",
-        "_ws",
-        "gateway",
-        "open",
-        "session",
-        "slow",
-        "transport",
-        "variant",
-        "write",
-    )
+    __slots__ = ("_parts", "_ws")
 
     def __init__(self, gateway: "Gateway") -> None:
-        self.gateway = gateway
-        self.session = Session(gateway, self)
-        self.variant: Variant = JSON_TEXT
-        self.open = False  # the handshake is done and no close frame was sent or received
-        self.slow = False  # more than the soft mark waits in the socket
-        self._closing = False
-        self._pinged_at = 0.0  # loop time of a ping that waits for its pong; 0 = none
+        super().__init__(gateway, JSON_TEXT)
         self._parts: list[bytes] = []  # of a fragmented message
         self._ws = ServerProtocol(
             max_size=MESSAGE_BYTES,
@@ -67,13 +47,6 @@ class Connection(asyncio.Protocol):
         )
 
     # --- the socket ------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
-        self.write = self.transport.write
-        self.transport.set_write_buffer_limits(high=self.gateway.options.soft_mark_bytes)
-        self.gateway.arrived(self)
-        self.gateway.wheel.after(self.gateway.options.connect_seconds, self._connect_due)
 
     def data_received(self, data: bytes) -> None:
         self.gateway.bytes_in += len(data)
@@ -96,16 +69,6 @@ class Connection(asyncio.Protocol):
             self._ws.receive_eof()
             self._leave()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._leave()
-        self.gateway.gone(self)
-
-    def pause_writing(self) -> None:
-        self.slow = True
-
-    def resume_writing(self) -> None:
-        self.slow = False
-
     # --- reading ---------------------------------------------------------------------------
 
     def _handshake(self, request: Request) -> None:
@@ -126,7 +89,7 @@ class Connection(asyncio.Protocol):
         if self._ws.extensions:
             self.variant = JSON_DEFLATE
         if self.open:
-            self.gateway.meters.accepted.labels("websocket").inc()
+            self.gateway.meters.accepted.labels(self.transport_name).inc()
         else:
             self.gateway.meters.refused.labels(str(response.status_code)).inc()
         self._flush_ws()
@@ -175,34 +138,6 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
         self.gateway.wheel.after(CLOSE_SECONDS, self._cut)
 
-    # --- writing ---------------------------------------------------------------------------
-
-    def send(self, lines: list[bytes]) -> None:
-        """Send replies and pushes that are for this client alone."""
-        if not self.open:
-            return
-        frame = self.variant.own_frames(lines)
-        self.gateway.bytes_out += len(frame)
-        if self.slow:
-            self.write_slow(frame)
-        else:
-            self.transport.write(frame)
-
-    def write_slow(self, frame: bytes) -> None:
-        """A frame without the droppable lane, past the soft mark; past the hard mark it ends."""
-        waiting = self.transport.get_write_buffer_size() + len(frame)
-        if waiting > self.gateway.options.hard_mark_bytes:
-            self.close(codes.SLOW)
-        elif frame:
-            self.transport.write(frame)
-
-    def lost(self, channel: str) -> None:
-        self.session.lost(channel)
-
-    def failed(self) -> None:
-        self._leave()
-        self.transport.abort()
-
     # --- the end ---------------------------------------------------------------------------
 
     def close(self, close: codes.Close) -> None:
@@ -219,15 +154,6 @@ class Connection(asyncio.Protocol):
         self.gateway.wheel.after(CLOSE_SECONDS, self._cut)
         self.gateway.count_close(close)
 
-    def _cut(self) -> None:
-        self.transport.abort()  # does nothing to a socket that is closed
-
-    def _leave(self) -> None:
-        self.open = False
-        if not self._closing:
-            self._closing = True
-            self.session.end()
-
     # --- time ------------------------------------------------------------------------------
 
     def _connect_due(self) -> None:
@@ -237,34 +163,6 @@ class Connection(asyncio.Protocol):
             self.close(codes.STALE)
         else:
             self.transport.abort()
-
-    def start_pings(self, first_seconds: float) -> None:
-        """The first ping comes at a random time of the caller's, so that they spread."""
-        self.gateway.wheel.after(first_seconds, self._ping)
-
-    def _ping(self) -> None:
-        if not self.open:
-            return
-        self.session.check_expiry()
-        if not self.open:
-            return
-        options = self.gateway.options
-        self._pinged_at = self.gateway.clock()
-        self.transport.write(self.variant.ping_frame)
-        self.gateway.wheel.after(options.pong_seconds, self._pong_missing)
-        self.gateway.wheel.after(options.ping_seconds, self._ping)
-
-    def pong(self) -> bool:
-        """The client's pong; False if it was not asked for."""
-        if not self._pinged_at:
-            return False
-        self.gateway.meters.ping_pong.observe(self.gateway.clock() - self._pinged_at)
-        self._pinged_at = 0.0
-        return True
-
-    def _pong_missing(self) -> None:
-        if self._pinged_at:
-            self.close(codes.NO_PONG)
 
 
 def _subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:

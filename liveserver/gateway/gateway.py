@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,11 +18,13 @@ from liveserver.gateway.admission import Admission
 from liveserver.gateway.commands import Commands
 from liveserver.gateway.connection import Connection
 from liveserver.gateway.meters import Meters
-from liveserver.gateway.options import PATH, GatewayOptions
+from liveserver.gateway.options import HTTP_STREAM_PATH, PATH, SSE_PATH, GatewayOptions
+from liveserver.gateway.peer import Peer
 from liveserver.gateway.presence import Presence
 from liveserver.gateway.rights import Rights
 from liveserver.gateway.session import Session
 from liveserver.gateway.speech import Speech
+from liveserver.gateway.stream import Stream
 from liveserver.gateway.wheel import Wheel
 from liveserver.tokens import Tokens
 from rooms.hub_service import HubService
@@ -43,8 +45,6 @@ log = logging.getLogger(__name__)
 class Gateway:
     """Everything about viewers' connections that one worker holds."""
 
-    path = PATH
-
     def __init__(
         self,
         hub: HubService,
@@ -54,16 +54,22 @@ class Gateway:
         options: GatewayOptions,
         *,
         now: Callable[[], int],
+        node: str = "",
         meters: Meters | None = None,
     ) -> None:
-        """`now` is the wall clock in milliseconds; without `meters` nobody reads the figures."""
+        """
+        `now` is the wall clock in milliseconds; `node` names this process to clients of streams;
+        without `meters` nobody reads the figures.
+        """
         self.hub = hub
         self.rooms = rooms
         self.tokens = tokens
         self.options = options
         self.now = now
         self.clock = time.monotonic  # for durations, in seconds
-        self.connections: set[Connection] = set()
+        self.node = node
+        self.connections: set[Peer] = set()
+        self.streams: dict[str, Stream] = {}  # by the session of their client
         self.meters = meters or Meters()
         hub.fanout.on_frame = self.meters.frame
         self.closes: Counter[int] = Counter()  # for the metrics: how often with which code
@@ -81,9 +87,16 @@ class Gateway:
         if options.insecure:
             log.warning("INSECURE: anybody may connect, subscribe and publish. For trials only.")
 
-    def protocol_factory(self) -> Connection:
-        """A protocol for one socket, whose first bytes are the head of an upgrade request."""
-        return Connection(self)
+    def protocol_factory(self, path: bytes) -> Callable[[], Peer] | None:
+        """
+        What makes the protocol of a socket whose first bytes are the head of a request for `path`;
+        None where that is no way to viewers.
+        """
+        if path == PATH.encode():
+            return lambda: Connection(self)
+        if path in (HTTP_STREAM_PATH.encode(), SSE_PATH.encode()):
+            return lambda: Stream(self)
+        return None
 
     # --- what goes on by itself ----------------------------------------------------------------
 
@@ -129,9 +142,9 @@ class Gateway:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def count_open(self) -> dict[str, int]:
+    def count_open(self) -> Mapping[str, int]:
         """Open connections by transport."""
-        return {"websocket": sum(connection.open for connection in self.connections)}
+        return Counter(one.transport_name for one in self.connections if one.open)
 
     def count_close(self, close: codes.Close) -> None:
         self.closes[close.code] += 1
@@ -143,14 +156,14 @@ class Gateway:
         if self._draining:
             session.connection.close(codes.SHUTDOWN)
 
-    def arrived(self, connection: Connection) -> None:
+    def arrived(self, connection: Peer) -> None:
         """A socket was handed over. Too late during a drain: it never was here."""
         if self._draining:
             connection.failed()
         else:
             self.connections.add(connection)
 
-    def gone(self, connection: Connection) -> None:
+    def gone(self, connection: Peer) -> None:
         """The socket is closed."""
         self.connections.discard(connection)
         if self._draining and not self.connections:

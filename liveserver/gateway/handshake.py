@@ -20,6 +20,7 @@ from liveserver.tokens import COOKIE
 SUBPROTOCOL = "centrifuge-json"
 SUBPROTOCOL_HEADER = "Sec-WebSocket-Protocol"
 PROTOBUF = "protobuf"
+ANY_ORIGIN = "*"
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -49,14 +50,21 @@ def visit(
     origins = headers.get_all("Origin")
     if len(origins) > 1:
         return Refusal(400, "More than one Origin.\n")
-    if not origins:
-        return Visitor(cookie="")
+    if not origins:  # a program, or a browser that asks its own site for a stream of events
+        own_page = headers.get_all("Sec-Fetch-Site") == ["same-origin"]
+        return Visitor(cookie=_cookie(headers) if own_page else "")
     origin = plain_origin(origins[0])
     if origin in _own_origins(headers, peer, tls, options):
         return Visitor(cookie=_cookie(headers))
-    if origin in map(plain_origin, options.allowed_origins):
+    if is_listed(origin, options):
         return Visitor(cookie="")
     return Refusal(403, "This origin is not allowed to connect.\n")
+
+
+def is_listed(origin: str, options: GatewayOptions) -> bool:
+    """Whether the operator lets pages of this origin connect."""
+    listed = options.allowed_origins
+    return ANY_ORIGIN in listed or plain_origin(origin) in map(plain_origin, listed)
 
 
 def plain_origin(origin: str) -> str:

@@ -6,6 +6,8 @@ from ipaddress import IPv4Network, IPv6Network
 from rooms.channels import Namespaces
 
 PATH = "/connection/websocket"
+HTTP_STREAM_PATH = "/connection/http_stream"
+SSE_PATH = "/connection/sse"
 
 MESSAGE_BYTES = 64 * 1024  # of one message in; more closes with 1009, as in Centrifugo
 QUEUE_COMMANDS = 256  # waiting in one connection: its first frame may hold 128 subscriptions

@@ -21,11 +21,12 @@ from liveserver.problems import REFUSALS
 from liveserver.tokens import TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.channels import Rules
+from rooms.frames import Encoding
 from rooms.protocol import Command, Error, Reply
 
 if TYPE_CHECKING:
-    from liveserver.gateway.connection import Connection
     from liveserver.gateway.gateway import Gateway
+    from liveserver.gateway.peer import Peer
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Who(NamedTuple):
 
 
 class Session:
-    """The protocol side of a `Connection`, which carries its bytes."""
+    """The protocol side of a `Peer`, which carries its bytes."""
 
     __slots__ = (
         "_begun_at",
@@ -76,7 +77,7 @@ class Session:
         "who",
     )
 
-    def __init__(self, gateway: "Gateway", connection: "Connection") -> None:
+    def __init__(self, gateway: "Gateway", connection: "Peer") -> None:
         self.gateway = gateway
         self.connection = connection
         self.client = str(uuid.uuid4())
@@ -104,6 +105,11 @@ class Session:
         return self.identity.user if self.identity else ""
 
     @property
+    def encoding(self) -> Encoding:
+        """What messages of and to this client look like."""
+        return self.connection.variant.encoding
+
+    @property
     def busy(self) -> bool:
         """A command is being worked on."""
         return self._busy or self._held
@@ -113,7 +119,7 @@ class Session:
     def receive(self, frame: bytes) -> None:
         """Take the commands of one frame; answer what can be answered at once."""
         try:
-            commands = protocol.read_commands(frame)
+            commands = self.encoding.commands(frame)
         except protocol.BadCommand:
             self.connection.close(codes.BAD_REQUEST)
             return
@@ -254,11 +260,11 @@ class Session:
 
     def reply(self, message: Reply) -> None:
         """Queue a reply; `flush` sends all queued ones in one frame."""
-        self._out.append(protocol.reply(message))
+        self._out.append(self.encoding.reply(message))
 
     def reply_rpc(self, id: int, answer: bytes) -> None:
         """Queue the result of an RPC method, which is JSON already."""
-        self._out.append(protocol.rpc_reply(id, answer))
+        self._out.append(self.encoding.rpc_reply(id, answer))
 
     def push(self, line: bytes) -> None:
         self._out.append(line)
@@ -342,7 +348,7 @@ class Session:
         """Out of the channel by the server's will, which the client is told."""
         self.drop(subscription)
         self.gateway.meters.unsubscribes.labels(str(why.code)).inc()
-        self.push(protocol.push_unsubscribe(subscription.channel, why.code, why.reason))
+        self.push(self.encoding.unsubscribe(subscription.channel, why.code, why.reason))
         self.flush()
 
     def drop(self, subscription: Subscription) -> None:

@@ -33,7 +33,8 @@ def build(services: Services) -> web.Application:
     for route in ROUTES:
         door = door_of(route)
         app.router.add_route(route.method, route.path, door)
-        if not route.documented:  # pages and files: a browser or a proxy may ask for the head alone
+        # pages and files: a browser or a proxy may ask for the head alone
+        if route.method == "GET" and not route.documented:
             app.router.add_route("HEAD", route.path, door)
     return app
 

@@ -41,7 +41,7 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             take(call, route.limit)
         admitted = is_admitted(call, route)
         if not admitted:
-            keyed = route.stream_key and _has_stream_key(request)
+            keyed = route.cross_origin or (route.stream_key and _has_stream_key(request))
             call.identity = None if keyed else identify(call, route)
             allow_somewhere(call.identity, route.action)
         call.params = read.path_values(request)

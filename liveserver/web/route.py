@@ -11,7 +11,7 @@ from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
 
-Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Limit = Literal["none", "read", "write", "reserve", "session"]
 
 JSON = "application/json"
@@ -99,6 +99,7 @@ class Route:
     idempotent: bool = False  # an Idempotency-Key is required
     stream_key: bool = False  # a Bearer may be a stream key, which the handler checks
     limit: Limit = "read"
+    cross_origin: bool = False  # pages of listed origins may; nobody's cookie or token counts
     documented: bool = True  # False: a page, not a part of the API
 
     @property

@@ -13,6 +13,7 @@ from liveserver.web.handlers import (
     rooms,
     sales,
     sessions,
+    streams,
     video,
     waitlists,
     webhooks,
@@ -33,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *webhooks.ROUTES,
     *video.ROUTES,
     *api.ROUTES,
+    *streams.ROUTES,
     *meta.ROUTES,
     *pages.ROUTES,
 )

@@ -168,7 +168,7 @@ async def serving(
     meters = Meters(metrics.registry)
     tokens = Tokens(SECRET, now=now)
     hub = HubService(bus, time.thread_time)
-    gateway = Gateway(hub, rooms, rpc, tokens, chosen, now=now, meters=meters)
+    gateway = Gateway(hub, rooms, rpc, tokens, chosen, now=now, node=node, meters=meters)
     meters.watch(gateway, Remote(gateway, node, name=node, clock=time.monotonic))
     server = web.Server(hello)
     listener = Listener(gateway, server)

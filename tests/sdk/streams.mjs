@@ -1,0 +1,63 @@
+// The unmodified JavaScript SDK without WebSocket, on a server of several workers. Arguments: base
+// URL, transport, endpoint. Every client's commands may reach another worker than its stream.
+import assert from 'node:assert/strict';
+import { Centrifuge } from 'centrifuge';
+
+const [base, transport, endpoint] = process.argv.slice(2);
+const options = {
+  transports: [{ transport, endpoint: base + endpoint }],
+  emulationEndpoint: base + '/emulation',
+  eventsource: globalThis.EventSource,
+  minReconnectDelay: 50,
+  maxReconnectDelay: 200,
+};
+const until = (emitter, event, wanted = () => true) =>
+  new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`no ${event}`)), 10_000);
+    emitter.on(event, (context) => {
+      if (!wanted(context)) return;
+      clearTimeout(late);
+      resolve(context);
+    });
+  });
+const token = async () => {
+  const answer = await fetch(base + '/v1/session', {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}',
+  });
+  return (await answer.json()).token;
+};
+
+const one = async (number) => {
+  const client = new Centrifuge(options.transports, { ...options, token: await token() });
+  const connected = until(client, 'connected');
+  client.connect();
+  assert.equal((await connected).transport, transport);
+  const chat = client.newSubscription('chat:demo');
+  const subscribed = until(chat, 'subscribed');
+  chat.subscribe();
+  const { streamPosition } = await subscribed;
+  assert.ok(streamPosition.epoch);
+  const text = `hello ${transport} ${number} 直播`;
+  const seen = until(chat, 'publication', (context) => context.data.text === text);
+  await chat.publish({ text });
+  assert.equal((await seen).data.user.name.length > 0, true);
+  const history = await chat.history({ limit: 10, reverse: true });
+  assert.ok(history.publications.some((item) => item.data.text === text));
+  assert.ok((await chat.presenceStats()).numClients >= 0);
+  await assert.rejects(client.rpc('unheard.of', {}), { code: 108 });
+  const left = until(chat, 'unsubscribed');
+  chat.unsubscribe();
+  await left;
+  const end = until(client, 'disconnected');
+  client.disconnect();
+  await end;
+};
+
+const wrong = new Centrifuge(options.transports, { ...options, token: 'x.y.z' });
+const refused = until(wrong, 'disconnected');
+wrong.connect();
+assert.equal((await refused).code, 3500);
+
+await Promise.all([1, 2, 3, 4, 5, 6].map(one));
+console.log('done');
+process.exit(0);
