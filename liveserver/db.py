@@ -11,6 +11,9 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+#: 16 MB of log between two checkpoints. SQLite's own 1,000 pages are less than a batch of 1,000
+#: orders writes, so that every commit of a rush would pay for a checkpoint.
+CHECKPOINT_PAGES = 4_000
 BUSY_TIMEOUT_MS = 5_000  # how long a gateway waits for the writer's transaction (about 10 ms each)
 #: Locks of a process that stands still or was cut off do not outlive it by more than this. Longer
 #: than any transaction of ours; the writer sets shorter times of its own.
@@ -50,6 +53,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
         "foreign_keys=ON",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         "journal_size_limit=67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")

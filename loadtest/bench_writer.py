@@ -23,6 +23,7 @@ from sqlalchemy.engine import make_url
 
 from liveserver.db import make_engine
 from liveserver.migrate import upgrade
+from liveserver.randomness import RandomBits
 from loadtest.machine import DISTURBED_CORES, Machine, Used
 from orders import requests
 from orders.ids import new_id as make_id
@@ -32,6 +33,8 @@ from orders.service import Writer
 OPEN_REQUESTS = 3_000  # waiting at once: three full batches
 REFILL_SECONDS = 0.001  # new requests come in between, as from sockets, not out of an answer
 CLIENTS = 16  # of the usual way
+
+random_bits = RandomBits()
 
 
 class Bench:
@@ -45,7 +48,7 @@ class Bench:
             holder="bench",
             wall_ms=wall_ms,
             monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
-            new_id=lambda prefix: make_id(prefix, wall_ms(), secrets.randbits),
+            new_id=new_id,
             on_news=lambda _news: None,
             demo_payments=False,
         )
@@ -104,7 +107,7 @@ class Bench:
 
     def _reserve(self) -> requests.Reserve:
         return requests.Reserve(
-            flash_sale=self.sale, buyer=f"b{secrets.token_hex(8)}", buyer_name="Buyer", guest=True,
+            flash_sale=self.sale, buyer=f"b{random_bits(64):x}", buyer_name="Buyer", guest=True,
             quantity=1, key=f"k{next(self.keys)}",
         )  # fmt: skip
 
@@ -154,7 +157,7 @@ class Usual:
         return sum(await asyncio.gather(*(client() for _ in range(CLIENTS))))
 
     async def _one(self, connection: Any) -> None:
-        name, buyer = make_id("ord", wall_ms(), secrets.randbits), "b" + secrets.token_hex(8)
+        name, buyer = new_id("ord"), f"b{random_bits(64):x}"
         order = {"id": name, "buyer": buyer, "key": name, "flash_sale_id": self.sale}
         edge = {"n": next(self._numbers), "order_id": name}
         units = {"flash_sale_id": self.sale, "buyer": buyer, "units": 1}
@@ -179,6 +182,11 @@ async def insert(connection: Any, table: str, row: dict[str, Any]) -> None:
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def new_id(prefix: str) -> str:
+    """As the server makes them."""
+    return make_id(prefix, wall_ms(), random_bits)
 
 
 @dataclass

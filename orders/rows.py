@@ -19,8 +19,8 @@ OPEN_STATES = ("scheduled", "running")
 VOID_NONE, VOID_WANTED, VOID_DONE = 0, 1, 2
 
 
-class Row(msgspec.Struct, array_like=True, kw_only=True):
-    """Base of all rows."""
+class Row(msgspec.Struct, array_like=True, kw_only=True, gc=False):
+    """Base of all rows. They hold texts and numbers alone, so the collector need not walk them."""
 
 
 class ProductRow(Row):
