@@ -119,7 +119,8 @@ def judge(filters: Iterable[Filter], text: str, key: str) -> Found:
     if not against:
         return Found("pass", text)
     worst = max(against, key=lambda hit: _WEIGHT[hit.word.action]).word
-    return Found(worst.action, _masked(text, against), worst.list)
+    masked = _masked(text, [hit for hit in against if hit.word.action == "mask"])
+    return Found(worst.action, masked, worst.list)
 
 
 def check_lists(lists: Sequence[WordList], folding: Folding) -> list[WordList]:

@@ -1,7 +1,7 @@
 """What is said in rooms: rules, sanctions, word lists, deleting, reports, the record."""
 
 import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -175,8 +175,8 @@ def _actor(call: Call) -> Actor:
 
 def _after_user(cursor: str | None) -> str:
     try:
-        return "" if cursor is None else urlsafe_b64decode(cursor.encode("ascii")).decode()
-    except (binascii.Error, UnicodeError):
+        return "" if cursor is None else b64decode(cursor, b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
         raise Refused("validation", "In the query: cursor is none of ours.") from None
 
 
