@@ -245,10 +245,13 @@ async def _serving_orders(
         states = StateSender(settings.redis_url, writer)
         control = Control(parts.bus, settings.node, None, parts.metrics.work, clock=time.monotonic)
         tasks |= {"door": asks.run, "states": states.run, "rooms": parts.rooms.run}
+        if settings.demo and settings.receiver_port is None:
+            # it may stand by for ever, and is ready all the same
+            tasks["demo shop"] = lambda: demo.seed_in_time(lambda: _seed(settings, parts, writer))
         tasks["workers"] = control.run
     async with _background(tasks):
-        if settings.demo:
-            async with _demo_shop(settings, parts, writer):
+        if settings.demo and settings.receiver_port is not None:
+            async with _demo_shop(settings, parts, writer, settings.receiver_port):
                 yield
         else:
             yield
@@ -286,10 +289,16 @@ def _deliveries(settings: WorkerSettings, parts: Parts) -> Deliveries:
     return Deliveries(store, Sealer(settings.token_secret), parts.reads, now=now_ms)
 
 
-def _payments(settings: WorkerSettings, parts: Parts, door: Door) -> Payments:
+def _payments(settings: WorkerSettings, parts: Parts, writer: Writer) -> Payments:
     """Who asks providers. Merchants' own payments are not asked for: merchants tell."""
     providers = {payments_demo.NAME: payments_demo.DemoProvider()} if settings.demo else {}
-    return Payments(SqlPayments(parts.read_engine), door, providers, monotonic_ms)
+    return Payments(
+        SqlPayments(parts.read_engine),
+        writer,
+        providers,
+        monotonic_ms,
+        is_holder=lambda: writer.is_serving,
+    )
 
 
 async def _pass_on_beats(writer: Writer, beat: Callable[[], None]) -> None:
@@ -303,21 +312,25 @@ async def _pass_on_beats(writer: Writer, beat: Callable[[], None]) -> None:
 
 
 @asynccontextmanager
-async def _demo_shop(settings: WorkerSettings, parts: Parts, writer: Writer) -> AsyncIterator[None]:
-    await demo.seed_accounts(parts.people, settings.demo_password)
-    while not writer.is_serving:  # noqa: ASYNC110 - the old lease may have to run out first
-        await asyncio.sleep(LEASE_LOOK_SECONDS)
-    await demo.seed_shop(parts.rooms, writer, parts.reads)
-    if settings.receiver_port is None:
-        yield
-        return
-    receiver = demo.Receiver(settings.config.data_dir, settings.receiver_port)
+async def _demo_shop(
+    settings: WorkerSettings, parts: Parts, writer: Writer, receiver_port: int
+) -> AsyncIterator[None]:
+    """Accounts, shop and the merchant's receiver are there before the server is ready."""
+    await _seed(settings, parts, writer)
+    receiver = demo.Receiver(settings.config.data_dir, receiver_port)
     await receiver.start()
     await receiver.register(parts.webhooks)
     try:
         yield
     finally:
         await receiver.stop()
+
+
+async def _seed(settings: WorkerSettings, parts: Parts, writer: Writer) -> None:
+    while not writer.is_serving:  # noqa: ASYNC110 - the old lease may have to run out first
+        await asyncio.sleep(LEASE_LOOK_SECONDS)
+    await demo.seed_accounts(parts.people, settings.demo_password)
+    await demo.seed_shop(parts.rooms, writer, parts.reads)
 
 
 @asynccontextmanager

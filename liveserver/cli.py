@@ -166,8 +166,8 @@ def run_server(parsed: argparse.Namespace, config: Config) -> int:
         crowd_buys=os.environ.get("CROWD_BUYS", "") not in ("", "0"),
     )
     mistakes = []
-    if options.demo and options.role != "all":
-        mistakes.append("--demo: only without --role")
+    if options.demo and options.role == "gateway":
+        mistakes.append("--demo: not with --role gateway")
     if options.crowd and not options.demo:
         mistakes.append("--crowd: only with --demo")
     if mistakes:

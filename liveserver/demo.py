@@ -8,6 +8,7 @@ goes through the same services as for anybody else.
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from liveserver.identity import Role
 from liveserver.people import People
 from liveserver.problems import Refused
 from orders import requests
+from orders.errors import Refusal
 from orders.reads_sql import Reads
 from orders.requests import Door
 from orders.webhooks_service import Webhooks
 from rooms.errors import NotFound
+from rooms.errors import Refusal as RoomRefusal
 from rooms.service import RoomService
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ STOCK = 1_000
 TERMS = "七天无理由退货 · 7-day returns"
 SELLER = "Demo Trading Co."
 RECEIVER_START_SECONDS = 10.0
+RETRY_SECONDS = 1.0  # before seeding is tried again
 RECEIVER = Path(__file__).resolve().parent.parent / "examples" / "merchant_receiver.py"
 EVENTS = [
     "order.reserved",
@@ -61,6 +65,18 @@ async def seed_accounts(people: People, password: str) -> None:
     await _account(people, "streamer", password, "streamer", rooms=(ROOM,))
     await _account(people, "moderator", password, "moderator", rooms=(ROOM,))
     await _account(people, "merchant", password, "merchant", merchant=MERCHANT)
+
+
+async def seed_in_time(seed: Callable[[], Awaitable[None]]) -> None:
+    """Seed as soon as that is possible, for a process that serves before that; never returns."""
+    while True:
+        try:
+            await seed()
+            break
+        except (Refusal, RoomRefusal, Refused) as refusal:
+            log.warning("the demo shop is not seeded: %s; trying again", refusal)
+            await asyncio.sleep(RETRY_SECONDS)
+    await asyncio.Event().wait()
 
 
 async def _account(

@@ -57,6 +57,8 @@ async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncI
         environ = dict(store.environ)
         if kind in ("far bus", "standby"):
             environ["LIVESERVER_REDIS_URL"] = f"unix://{stack.enter_context(_own_bus())}"
+            # the standby may deliver to the sample receiver, too
+            environ["LIVESERVER_WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
         if kind == "far bus":
             path = environ["LIVESERVER_REDIS_URL"].removeprefix("unix://")
             parts["proxy"] = await _proxy(stack, path, path + ".far")
@@ -71,7 +73,7 @@ async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncI
             base = f"http://127.0.0.1:{await proxy.listen()}"
             stack.push_async_callback(proxy.close)
         if kind == "standby":
-            standby = Server(folder / "standby", environ, ("--role", "orders"))
+            standby = Server(folder / "standby", environ, ("--demo", "--role", "orders"))
             stack.push_async_callback(asyncio.to_thread, standby.stop)
             await asyncio.to_thread(standby.start)
             parts["more"] = [standby]

@@ -62,6 +62,14 @@ def test_run_tells_what_its_arguments_need(run: Run) -> None:
     done = run("run", CROWD="50")
     assert done.returncode == 2
     assert "--crowd: only with --demo" in done.stderr
+    shared = {
+        "LIVESERVER_REDIS_URL": "redis://127.0.0.1:1",
+        "LIVESERVER_DATABASE_URL": "postgresql://127.0.0.1:1/shop",
+        "LIVESERVER_TOKEN_SECRET": "0123456789abcdef0123456789abcdef",
+    }
+    done = run("run", "--demo", "--role", "gateway", **shared)
+    assert done.returncode == 2
+    assert "--demo: not with --role gateway" in done.stderr
 
 
 def test_a_busy_port_ends_with_one_and_words(run: Run) -> None:
