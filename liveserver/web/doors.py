@@ -44,6 +44,8 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
             keyed = route.cross_origin or (route.stream_key and _has_stream_key(request))
             call.identity = None if keyed else identify(call, route)
             allow_somewhere(call.identity, route.action)
+            if route.limit == "reserve" and call.identity is not None and call.identity.guest:
+                take(call, "guest")
         call.params = read.path_values(request)
         if route.query is not None:
             call.query = read.query_values(request, route.query)

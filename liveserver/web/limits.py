@@ -9,6 +9,9 @@ from liveserver.problems import Refused
 
 ADDRESSES_MAX = 20_000  # per kind, about 4 MB; the address not seen for longest is forgotten
 IPV6_PREFIX_BITS = 64  # one subscriber has at least that many addresses
+#: What one customer of a provider easily gets: the whole /24 of a rented machine, and a /56.
+NETWORK_BITS = {4: 24, 6: 56}
+OF_NETWORKS = frozenset({"guest"})  # kinds that are counted for a whole network
 
 
 class Rate(NamedTuple):
@@ -19,11 +22,14 @@ class Rate(NamedTuple):
 
 
 #: Thousands of viewers share one address behind a carrier, so only log-ins are really tight; the
-#: others keep a single machine from taking the server for itself.
+#: others keep a single machine from taking the server for itself. `guest` counts what guests
+#: reserve: a guest session costs nothing, so whoever wants many units makes many, from the
+#: addresses of one network. It is told when to come back, and buyers with an account are not asked.
 RATES: dict[str, Rate] = {
     "read": Rate(200, 1_000),
     "write": Rate(30, 150),
     "reserve": Rate(50, 300),
+    "guest": Rate(20, 100),
     "session": Rate(2, 100),
     "login": Rate(0.5, 20),
 }
@@ -40,13 +46,13 @@ class Limits:
 
     def take(self, kind: str, address: str) -> None:
         """
-        Count one request of `address`.
+        Count one request of `address`, or of its whole network.
 
         Raises:
             Refused: `rate-limited`, with `retry_after` in seconds.
         """
         rate, table, now = RATES[kind], self._tables[kind], self._now()
-        name = prefix(address)
+        name = network(address) if kind in OF_NETWORKS else prefix(address)
         left, at = table.pop(name, (rate.burst, now))
         left = min(rate.burst, left + max(0, now - at) * rate.per_second / 1000)
         allowed = left >= 1
@@ -69,6 +75,18 @@ def prefix(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return hex(int(parsed) >> (128 - IPV6_PREFIX_BITS))
+
+
+def network(address: str) -> str:
+    """What counts as one neighbourhood: an IPv4 /24, an IPv6 /56."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    bits = NETWORK_BITS[parsed.version]
+    return f"{int(parsed) >> (parsed.max_prefixlen - bits):x}/{bits}"
 
 
 def is_loopback(address: str) -> bool:

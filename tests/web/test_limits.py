@@ -3,7 +3,7 @@
 import pytest
 
 from liveserver.problems import Refused
-from liveserver.web.limits import ADDRESSES_MAX, RATES, Limits, is_loopback, prefix
+from liveserver.web.limits import ADDRESSES_MAX, RATES, Limits, is_loopback, network, prefix
 
 
 class Clock:
@@ -35,6 +35,20 @@ def test_one_ipv6_subscriber_is_one_address() -> None:
     assert prefix("2001:db8::1") == prefix("2001:db8::ffff:1")
     assert prefix("2001:db8::1") != prefix("2001:db8:0:1::1")
     assert prefix("::ffff:203.0.113.1") == "203.0.113.1"
+
+
+def test_guests_are_counted_for_their_whole_network() -> None:
+    """A /24 and a /56 are one neighbourhood; others are not touched, nor is another kind."""
+    assert network("203.0.113.1") == network("::ffff:203.0.113.254") != network("203.0.114.1")
+    assert network("2001:db8:0:1::1") == network("2001:db8:0:ff::1") != network("2001:db8:0:100::1")
+    assert network("a unix socket") == "a unix socket"
+    limits = Limits(Clock())
+    for number in range(int(RATES["guest"].burst)):
+        limits.take("guest", f"203.0.113.{number % 250}")
+    with pytest.raises(Refused):
+        limits.take("guest", "203.0.113.251")
+    limits.take("guest", "203.0.112.1")
+    limits.take("reserve", "203.0.113.251")
 
 
 def test_the_table_is_bounded() -> None:
