@@ -210,6 +210,17 @@ local function positions(keys, args)
   return found
 end
 
+-- The same for topics that are one channel each: fresh epoch, then the channel of each key
+local function positions_each(keys, args)
+  local found = {}
+  for index = 1, #keys do
+    local epoch, offset = position(keys[index], args[index + 1], args[1])
+    found[#found + 1] = epoch
+    found[#found + 1] = offset
+  end
+  return found
+end
+
 local function viewers(prefix, at)
   local sum, everyone = 0, redis.call('HGETALL', prefix .. ':o')
   for index = 1, #everyone, 2 do
@@ -320,6 +331,7 @@ redis.register_function('@_publish_each', publish_each)
 redis.register_function('@_history', history)
 redis.register_function('@_amend', amend)
 redis.register_function('@_positions', positions)
+redis.register_function('@_positions_each', positions_each)
 redis.register_function('@_snapshot', snapshot)
 redis.register_function('@_restore', restore)
 redis.register_function('@_tally', tally)
