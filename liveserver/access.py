@@ -104,6 +104,11 @@ ACTIONS: dict[str, Rule] = {
     "video.key": HOST,
     "video.publish": ANYONE,  # the stream key is the right, or what `video.key` says
     "video.watch": ANYONE,
+    # shows
+    "show.list": ANYONE,
+    "show.read": ANYONE,  # what was said in a show that runs or is closed: as `show.report`
+    "show.report": ROOM_STAFF,
+    "show.rule": HOST,
     # goods
     "product.list": SHOPKEEPER,
     "product.create": SHOPKEEPER,

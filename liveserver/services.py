@@ -10,6 +10,7 @@ from liveserver.web.meters import HttpMeters
 from orders.requests import Door
 
 if TYPE_CHECKING:
+    from liveserver.archive.store_sql import SqlArchive
     from liveserver.delivery import Deliveries
     from liveserver.emulation import Emulation
     from liveserver.media_door import MediaDoor
@@ -34,6 +35,7 @@ class WebOptions:
     version: str = "0.1.0"
     public_url: str = ""  # "" = the address the request came to; wins over the shop's own setting
     api_key: str = field(default="", repr=False)  # of /api/*; "" = nobody may
+    export_secret: bytes = field(default=b"", repr=False)  # names people in exported files
     demo: bool = False
     image_origins: tuple[str, ...] = ()  # may be named in img-src besides our own
     trusted_proxies: tuple[Network, ...] = ()  # networks whose forwarding headers are believed
@@ -58,6 +60,7 @@ class Services:
     webhooks: "Webhooks"
     feed: "Feed"
     deliveries: "Deliveries"
+    archive: "SqlArchive"
     now: Callable[[], int]  # wall clock, milliseconds
     new_id: Callable[[str], str]
     ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

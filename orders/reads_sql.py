@@ -203,10 +203,17 @@ class Reads:
             ]
 
     async def turnover(
-        self, since: int, until: int, *, merchant: str | None = None, room: str | None = None
+        self,
+        since: int,
+        until: int,
+        *,
+        merchant: str | None = None,
+        room: str | None = None,
+        placed_in: tuple[int, int] | None = None,
     ) -> list[Turnover]:
         """
-        Placed, paid and refunded in [since, until) milliseconds, of a shop, a room, or all.
+        Placed, paid and refunded in [since, until) milliseconds, of a shop, a room, or all; with
+        `placed_in` only of orders that were placed in that time, whenever they were paid.
 
         A payment that no order could take and that went back counts nowhere. An order that a late
         payment made counts as placed once more: the one that it replaces was never paid.
@@ -233,11 +240,24 @@ class Reads:
                     query = query.where(o.merchant == merchant)
                 if room is not None:
                     query = query.where(o.room == room)
+                if placed_in is not None:
+                    query = query.where(o.created_at >= placed_in[0], o.created_at < placed_in[1])
                 for row in await connection.execute(query.group_by(o.currency)):
                     total = sums.setdefault(row[0], _nothing(row[0]))
                     setattr(total, cents, int(row[1]))
                     setattr(total, count, row[2])
         return [sums[currency] for currency in sorted(sums)]
+
+    async def states_of_orders(self, room: str, since: int, until: int) -> dict[str, int]:
+        """How many of a room's orders placed in [since, until) milliseconds are in each state."""
+        o = t.orders.c
+        query = (
+            select(o.state, func.count())
+            .where(o.room == room, o.created_at >= since, o.created_at < until)
+            .group_by(o.state)
+        )
+        async with self._connect() as connection:
+            return {state: count for state, count in await connection.execute(query)}
 
     async def order_by_key(self, buyer: str, space: str, key: str) -> Order | None:
         """The order that this key made, as it is now."""

@@ -62,6 +62,9 @@ class Store(Protocol):
     ) -> DeliveryRow | None:
         """Lock, change and store one delivery; None if this merchant has no such one."""
 
+    async def failed(self, merchants: Sequence[str], since: int) -> int:
+        """Deliveries of these shops, made since then, that were given up."""
+
     async def prune(self, created_before: int, limit: int) -> int:
         """Remove at most `limit` deliveries older than that; returns how many."""
 

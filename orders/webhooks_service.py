@@ -179,6 +179,10 @@ class Webhooks:
         self.wake()
         return delivery_shape(delivery)
 
+    async def failed(self, merchants: Sequence[str], since: int) -> int:
+        """How many deliveries of these shops, made since then (ms), were given up."""
+        return await self._store.failed(merchants, since)
+
     async def deliveries(
         self,
         merchant: str,

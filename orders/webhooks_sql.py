@@ -205,6 +205,15 @@ class SqlWebhooks:
             )
             return changed
 
+    async def failed(self, merchants: Sequence[str], since: int) -> int:
+        """Deliveries of these shops, made since then (ms), that were given up."""
+        d = delivery.c
+        query = sa.select(sa.func.count()).where(
+            d.merchant.in_(merchants), d.created_at >= since, d.state == "failed"
+        )
+        async with _transaction(self._read_engine) as sql:
+            return int((await sql.execute(query)).scalar_one())
+
     async def prune(self, created_before: int, limit: int) -> int:
         old = sa.select(delivery.c.id).where(delivery.c.created_at < created_before).limit(limit)
         async with _transaction(self._write_engine) as sql:

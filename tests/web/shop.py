@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from liveserver.archive.store_sql import SqlArchive
 from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
@@ -31,6 +32,7 @@ from liveserver.server_api import ServerApi
 from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.simplified import simplified
+from liveserver.stream_keys_sql import SqlStreamKeys
 from liveserver.tokens import Tokens
 from liveserver.trade_meters import watch_trade
 from liveserver.web.app import build, make_runner
@@ -210,6 +212,7 @@ async def _services(
         random_bytes=secrets.token_bytes, policy=policy,
     )  # fmt: skip
     await stack.enter_async_context(running(writer.run(), showcase.run(), people.run()))
+    archive = SqlArchive(write, read)
     metrics = Metrics(node, "test")
     watch_trade(metrics.registry, writer, webhooks)
     services = Services(
@@ -219,7 +222,10 @@ async def _services(
             **{"demo": demo, "api_key": API_KEY, **options},
         ),
         rooms=rooms,
-        moderation=Moderation(rooms, guard, records, bus, now=wall_ms, new_id=new_id),
+        moderation=Moderation(
+            rooms, guard, records, bus, now=wall_ms, new_id=new_id, archive=archive
+        ),
+        archive=archive,
         door=writer,
         reads=reads,
         people=people,
@@ -229,6 +235,7 @@ async def _services(
         deliveries=Deliveries(SqlAddresses(write, read), Sealer(SECRET), reads, now=wall_ms),
         now=wall_ms,
         new_id=new_id,
+        stream_keys=SqlStreamKeys(write, read, wall_ms),
         metrics=metrics,
         http_meters=HttpMeters(metrics.registry),
     )

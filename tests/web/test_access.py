@@ -99,6 +99,14 @@ WHO: dict[str, set[str]] = {
     "POST /whep/{room}": ANYONE,
     "PATCH /whep/{room}/{session}": ANYONE,
     "DELETE /whep/{room}/{session}": ANYONE,
+    "GET /v1/rooms/{room}/shows": ANYONE,
+    "PUT /v1/rooms/{room}/archive": HOST,
+    "GET /v1/shows/{show}": ANYONE,
+    "GET /v1/shows/{show}/events": ANYONE,  # of a show that is over
+    "GET /v1/shows/{show}/report": STAFF,
+    "GET /v1/shows/{show}/export.xml": ANYONE,
+    "GET /v1/shows/{show}/export.ass": ANYONE,
+    "GET /v1/shows/{show}/export.jsonl": ANYONE,
     "GET /v1/products": A_MERCHANT,
     "POST /v1/products": A_MERCHANT,
     "GET /v1/products/{product}": ANYONE,
@@ -170,6 +178,9 @@ WHO: dict[str, set[str]] = {
     "GET /merchant": ANYONE,
     "GET /setup": ANYONE,
     "GET /login": ANYONE,
+    "GET /overlay/card/{room}": ANYONE,
+    "GET /overlay/chat/{room}": ANYONE,
+    "GET /overlay/countdown/{room}": ANYONE,
     "GET /static/{file:.+}": ANYONE,
     "GET /images/{name}": ANYONE,
 }
@@ -190,6 +201,7 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/rooms/{room}/chat": {"slow_mode_seconds": 0},
     "PUT /v1/rooms/{room}/word-lists": {"items": []},
     "PUT /v1/word-lists": {"items": []},
+    "PUT /v1/rooms/{room}/archive": {"open": True},
     "POST /v1/rooms/{room}/mutes": {"user": "somebody", "seconds": 600, "reason": "spam"},
     "POST /v1/rooms/{room}/bans": {"user": "somebody", "reason": "spam"},
     "POST /v1/rooms/{room}/reports": {"user": "{new}", "reason": "spam"},
@@ -262,6 +274,19 @@ class Scene:
         )
 
 
+async def ended_show(shop: Shop, room: str) -> str:
+    """A show of the room that is over; a room that was live is live again."""
+    rooms = shop.services.rooms
+    was_live = (await rooms.get(room)).state == "live"
+    if not was_live:
+        await rooms.start(room, actor="admin")
+    show = (await rooms.end(room, actor="admin")).show
+    if was_live:
+        await rooms.start(room, actor="admin")
+    assert show is not None
+    return show
+
+
 async def build_scene(shop: Shop, room: str, number: int) -> Scene:
     merchant = shop.token("merchant", merchant=HERE)
     product = await shop.product(HERE)
@@ -286,6 +311,7 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
     coupon = await shop.json("POST", "/v1/coupons", merchant, json=code, status=201)
     report, held = await build_queues(shop, room, number)
     values = {
+        "show": await ended_show(shop, room),
         "report": report,
         "held": held,
         "message": "msg_of_long_ago",

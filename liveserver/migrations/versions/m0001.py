@@ -641,3 +641,37 @@ def upgrade() -> None:
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("room", name=op.f("pk_stream_key")),
     )
+    op.create_table(
+        "archive_rule",
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column(
+            "open",
+            sa.Boolean(create_constraint=True, name=op.f("ck_archive_rule_is_bool")),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("room", name=op.f("pk_archive_rule")),
+    )
+    op.create_table(
+        "show_events",
+        sa.Column("n", BIG, nullable=False),
+        sa.Column("show", sa.String(length=64), nullable=False),
+        sa.Column("room", sa.String(length=40), nullable=False),
+        sa.Column("channel", sa.String(length=80), nullable=False),
+        sa.Column("epoch", sa.String(length=64), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("type", sa.String(length=40), nullable=False),
+        sa.Column("message", sa.String(length=64), nullable=False),
+        sa.Column("json", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_show_events")),
+    )
+    op.create_index("ix_show_events_room_message", "show_events", ["room", "message"], unique=False)
+    op.create_index("ix_show_events_show_n", "show_events", ["show", "n"], unique=False)
+    op.create_index(
+        "uq_show_events_position",
+        "show_events",
+        ["channel", "epoch", "offset"],
+        unique=True,
+        sqlite_where=sa.text('"offset" > 0'),
+        postgresql_where=sa.text('"offset" > 0'),
+    )

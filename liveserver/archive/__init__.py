@@ -1,0 +1,1 @@
+"""What was shown and said during each show, kept for replay, reports and exports."""

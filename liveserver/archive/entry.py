@@ -1,0 +1,84 @@
+"""One line of the archive, and what of a room's traffic becomes one: pure rules."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from rooms.bus import Publication
+
+STATS_MS = 10_000  # one sample of viewers and likes in this time is enough for a curve
+KEPT_ADVICE = frozenset({"room.stats", "order.ticker"})  # advisory events worth keeping
+SNAPSHOT = "archive.snapshot"  # the room's state where the archive of a show begins
+GAP = "archive.gap"  # lines that were lost before the archive got them
+CHANNELS = ("room", "chat", "danmaku")  # what the console says is in the audit log
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One event of a show. `offset` is 0 where the bus numbered nothing, then `epoch` is empty; `at`
+    in milliseconds; `message` the id of what a person said, by which it can be erased.
+    """
+
+    show: str
+    room: str
+    channel: str
+    epoch: str
+    offset: int
+    at: int
+    type: str
+    message: str = ""
+    json: str
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it is read back; `n` is its place in the archive."""
+
+    n: int
+    channel: str
+    offset: int
+    at: int
+    type: str
+    json: str
+
+
+def entries_of(publication: Publication, show: str, room: str, now: int) -> Iterator[Entry]:
+    """
+    The entries of one publication: danmaku one an item, since each can be deleted by itself.
+
+    Args:
+        now: Milliseconds, for events that do not say when they were.
+    """
+    event = msgspec.json.decode(publication.data)
+    kind = str(event.get("type", ""))
+    if not publication.offset and kind != "danmaku" and kind not in KEPT_ADVICE:
+        return
+    parts = (
+        [{**event, "items": [item]} for item in event["items"]] if kind == "danmaku" else [event]
+    )
+    for part in parts:
+        said = part["items"][0] if kind == "danmaku" else part
+        yield Entry(
+            show=show,
+            room=room,
+            channel=publication.channel,
+            epoch=publication.epoch if publication.offset else "",
+            offset=publication.offset,
+            at=_moment(said.get("at"), now),
+            type=kind,
+            message=str(said.get("id", "")) if kind in ("chat", "danmaku") else "",
+            json=msgspec.json.encode(part).decode(),
+        )
+
+
+def _moment(at: Any, now: int) -> int:
+    return at if isinstance(at, int) else now
+
+
+def note(show: str, room: str, kind: str, channel: str, at: int, **fields: Any) -> Entry:
+    """A line of the archive's own: where a show's state began, or what is missing."""
+    body = {"type": kind, "at": at, "channel": channel, **fields}
+    return Entry(
+        show=show, room=room, channel=f"archive:{room}", epoch="", offset=0, at=at, type=kind,
+        json=msgspec.json.encode(body).decode(),
+    )  # fmt: skip

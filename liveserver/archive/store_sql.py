@@ -1,0 +1,193 @@
+"""The archive in SQL: SQLite and PostgreSQL."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from liveserver.archive.entry import GAP, SNAPSHOT, Entry, Line
+from liveserver.archive.schema_sql import archive_rule, show_events
+from rooms.bus import Position
+from rooms.errors import Unavailable
+from rooms.reports import tombstone
+from rooms.schema_sql import show as shows
+
+ROWS_MAX = 500  # of one statement: their values stay below what SQLite binds at once
+
+
+class Show(msgspec.Struct, frozen=True, kw_only=True):
+    """A show on record, milliseconds. `open`: whether anybody may read its archive."""
+
+    id: str
+    room: str
+    started_at: int
+    ended_at: int | None
+    open: bool
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What the archive counts of a show. Viewers and likes as the room's stats told them."""
+
+    messages: int
+    danmaku: int
+    deleted: int
+    viewers_peak: int
+    likes: int
+    gaps: int
+
+
+class SqlArchive:
+    """Every method raises `rooms.errors.Unavailable` where the database does not answer."""
+
+    def __init__(self, write_engine: AsyncEngine, read_engine: AsyncEngine) -> None:
+        self._write = write_engine
+        self._read = read_engine
+        self._insert = (postgresql if write_engine.dialect.name == "postgresql" else sqlite).insert
+
+    async def add(self, entries: Sequence[Entry]) -> None:
+        """Write all of them in one transaction; those that are there already change nothing."""
+        async with self._writing() as connection:
+            for start in range(0, len(entries), ROWS_MAX):
+                rows = [msgspec.to_builtins(one) for one in entries[start : start + ROWS_MAX]]
+                statement = self._insert(show_events).on_conflict_do_nothing()
+                await connection.execute(statement, rows)
+
+    async def erase(self, room: str, channel: str, ids: Sequence[str], at: int) -> None:
+        """Put a tombstone in place of these messages of a channel; unknown ids pass."""
+        t = show_events.c
+        async with self._writing() as connection:
+            for id in ids:
+                await connection.execute(
+                    sa.update(show_events)
+                    .where(t.room == room, t.message == id, t.channel == channel)
+                    .values(json=tombstone(id, at).decode(), type="deleted")
+                )
+
+    async def tops(self, show: str) -> dict[str, Position]:
+        """How far each numbered channel of a show is written."""
+        t = show_events.c
+        last = sa.select(sa.func.max(t.n)).where(t.show == show, t.offset > 0).group_by(t.channel)
+        query = sa.select(t.channel, t.epoch, t.offset).where(t.n.in_(last))
+        async with self._reading() as connection:
+            rows = await connection.execute(query)
+            return {channel: Position(epoch, offset) for channel, epoch, offset in rows}
+
+    # --- reading -------------------------------------------------------------------------------
+
+    async def show(self, id: str) -> Show | None:
+        """One show."""
+        async with self._reading() as connection:
+            row = (await connection.execute(_shows().where(shows.c.id == id))).one_or_none()
+        return None if row is None else _show(row)
+
+    async def shows_of(self, room: str, before: str | None, limit: int) -> list[Show]:
+        """Shows of a room, newest first; ids of shows sort by time."""
+        query = _shows().where(shows.c.room == room).order_by(shows.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(shows.c.id < before)
+        async with self._reading() as connection:
+            return [_show(row) for row in await connection.execute(query)]
+
+    async def lines(
+        self,
+        show: str,
+        *,
+        after: int = 0,
+        limit: int,
+        channel: str | None = None,
+        types: Sequence[str] = (),
+        since: int | None = None,
+        until: int | None = None,
+    ) -> list[Line]:
+        """Lines of a show in the order in which they were written; times in milliseconds."""
+        t = show_events.c
+        columns = (t.n, t.channel, t.offset, t.at, t.type, t.json)
+        query = sa.select(*columns).where(t.show == show, t.n > after).order_by(t.n).limit(limit)
+        if channel is not None:
+            query = query.where(t.channel == channel)
+        if types:
+            query = query.where(t.type.in_(types))
+        if since is not None:
+            query = query.where(t.at >= since)
+        if until is not None:
+            query = query.where(t.at < until)
+        async with self._reading() as connection:
+            return [Line(**row._mapping) for row in await connection.execute(query)]
+
+    async def summary(self, show: str) -> Summary:
+        """Counts of one show."""
+        t = show_events.c
+        counts = sa.select(t.type, sa.func.count()).where(t.show == show).group_by(t.type)
+        stats = sa.select(t.json).where(t.show == show, t.type == "room.stats")
+        peak = likes = 0
+        async with self._reading() as connection:
+            known: dict[str, int] = {kind: n for kind, n in await connection.execute(counts)}
+            for (body,) in await connection.execute(stats):
+                event = msgspec.json.decode(body)
+                peak, likes = max(peak, event["online"]), max(likes, event["likes"])
+        return Summary(
+            messages=known.get("chat", 0),
+            danmaku=known.get("danmaku", 0),
+            deleted=known.get("deleted", 0),
+            viewers_peak=peak,
+            likes=likes,
+            gaps=known.get(GAP, 0),
+        )
+
+    async def first_snapshot(self, show: str) -> Line | None:
+        """The room's state where the archive of the show begins."""
+        found = await self.lines(show, limit=1, types=(SNAPSHOT,))
+        return found[0] if found else None
+
+    # --- rules ---------------------------------------------------------------------------------
+
+    async def set_open(self, room: str, open: bool) -> None:
+        """Whether anybody may read what was shown and said in a room, once a show is over."""
+        statement = self._insert(archive_rule).values(room=room, open=open)
+        async with self._writing() as connection:
+            await connection.execute(
+                statement.on_conflict_do_update(index_elements=["room"], set_={"open": open})
+            )
+
+    async def prune(self, before: int) -> int:
+        """Remove the lines of shows that ended before this time; how many went."""
+        t = show_events.c
+        old = sa.select(shows.c.id).where(shows.c.ended_at < before)
+        async with self._writing() as connection:
+            gone = await connection.execute(sa.delete(show_events).where(t.show.in_(old)))
+        return int(gone.rowcount)
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._write.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as problem:
+            raise Unavailable("The archive's database does not answer") from problem
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._read.connect() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as problem:
+            raise Unavailable("The archive's database does not answer") from problem
+
+
+def _shows() -> sa.Select[Any]:
+    rule = sa.func.coalesce(archive_rule.c.open, sa.true()).label("open")
+    joined = shows.outerjoin(archive_rule, archive_rule.c.room == shows.c.room)
+    columns = (shows.c.id, shows.c.room, shows.c.started_at, shows.c.ended_at)
+    return sa.select(*columns, rule).select_from(joined)
+
+
+def _show(row: Any) -> Show:
+    return Show(
+        id=row.id, room=row.room, started_at=row.started_at, ended_at=row.ended_at,
+        open=bool(row.open),
+    )  # fmt: skip
