@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from loadtest import bench_writer, books, checker, faults, journal, reserve, rush
+from loadtest import bench_figures, bench_writer, books, checker, faults, journal, reserve, rush
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     add_check(scenarios.add_parser("check", help="clients' journals against the database"))
     add_writer(scenarios.add_parser("writer", help="the writer alone, and the usual way beside it"))
     add_reserve(scenarios.add_parser("reserve", help="orders end to end, through viewer sockets"))
+    add_figures(scenarios.add_parser("figures", help="the whole table of docs/benchmarks.md"))
     options = parser.parse_args()
     raise SystemExit(options.go(options))
 
@@ -43,6 +44,24 @@ def add_writer(parser: argparse.ArgumentParser) -> None:
 def go_writer(options: argparse.Namespace) -> int:
     bench_writer.run(options.databases, options.seconds, options.runs)
     return 0
+
+
+def add_figures(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(bench_figures.NAMES)
+    parser.add_argument("names", nargs="*", help=f"these alone: {names}")
+    parser.add_argument("--database", action="append", choices=("sqlite", "postgres"))
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each run of the writer")
+    parser.add_argument("--runs", type=int, default=5, help="of the writer; the median counts")
+    parser.set_defaults(go=go_figures)
+
+
+def go_figures(options: argparse.Namespace) -> int:
+    unknown = set(options.names) - set(bench_figures.NAMES)
+    if unknown:
+        print(f"unknown: {', '.join(sorted(unknown))}")
+        return 2
+    databases = options.database or ["sqlite", "postgres"]
+    return 0 if bench_figures.run(options.names, databases, options.seconds, options.runs) else 1
 
 
 def add_reserve(parser: argparse.ArgumentParser) -> None:

@@ -218,6 +218,16 @@ class Measured:
         return statistics.median(run.rate for run in self.writer)
 
     @property
+    def usual_rate(self) -> float:
+        """Orders a second of the usual way."""
+        return statistics.median(run.rate for run in self.usual)
+
+    def micros(self) -> tuple[float, float]:
+        """CPU time of this process and of the database for each order of the writer."""
+        own = statistics.median(run.micros(run.used.own) for run in self.writer)
+        return own, statistics.median(run.micros(run.used.database) for run in self.writer)
+
+    @property
     def ratio(self) -> float | None:
         """The writer's rate by that of the usual way beside it."""
         if not self.usual:
@@ -276,7 +286,7 @@ def report(measured: Measured) -> None:
         )
 
 
-def run(databases: list[str], seconds: float, runs: int) -> list[Measured]:
+def run(databases: list[str], seconds: float, runs: int, *, quiet: bool = False) -> list[Measured]:
     """`databases`: sqlite, postgres (a real one from a package), or a postgresql:// URL."""
     import uvloop
 
@@ -289,7 +299,8 @@ def run(databases: list[str], seconds: float, runs: int) -> list[Measured]:
                     found.append(runner.run(measure(url, Path(folder), seconds, runs)))
             finally:
                 stop()
-        report(found[-1])
+        if not quiet:
+            report(found[-1])
     return found
 
 
