@@ -8,6 +8,7 @@ badges}`, `role` (absent = viewer), `rooms`, `merchant`; of our own making also 
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import jwt
@@ -16,6 +17,8 @@ from jwt.algorithms import HMACAlgorithm
 
 from liveserver.identity import Identity, Role
 from liveserver.issuer import Issuer, KeyPending, KeyWrong
+from rooms import names
+from rooms.errors import Invalid
 
 COOKIE = "liveserver_session"
 GUEST_PREFIX = "guest_"
@@ -23,6 +26,7 @@ GUEST_PREFIX = "guest_"
 TOKEN_BYTES_MAX = 8_192  # a token travels in a header; longer ones are not ours
 SUB_CHARS_MAX = 200  # the ledger keeps it as buyer.id
 NAME_CHARS_MAX = 24  # contract: names 1-24
+NAMES_KEPT = 10_000  # whose check is remembered; it takes some twenty microseconds
 ROOMS_MAX = 1_000  # rooms of one streamer or moderator
 ALGORITHM = "HS256"
 
@@ -231,6 +235,20 @@ def _shaped(payload: bytes, shape: type[Shape]) -> Shape:
         raise TokenInvalid(str(error)) from None
 
 
+@lru_cache(maxsize=NAMES_KEPT)
+def _name(name: str, role: Role) -> str:
+    """
+    How others see the person. Another system's log-in lets people choose any name; a viewer's that
+    could not be had here, because it looks like staff or turns the direction of writing, is none.
+    """
+    if role != "viewer" or not name:
+        return name
+    try:
+        return names.accept(name)
+    except Invalid:
+        return ""
+
+
 def _identity(claims: _Claims) -> Identity:
     try:
         info = msgspec.json.decode(claims.info, type=_Info)
@@ -238,7 +256,7 @@ def _identity(claims: _Claims) -> Identity:
         info = _Info()  # `info` is free for other systems' tokens: no name then
     return Identity(
         user=claims.sub,
-        name=info.name[:NAME_CHARS_MAX],
+        name=_name(info.name[:NAME_CHARS_MAX], claims.role),
         role=claims.role,
         guest=claims.guest,
         rooms=tuple(claims.rooms),

@@ -71,6 +71,77 @@ class RoomStats(Event, kw_only=True):
     likes: int
 
 
+class RulesChanged(Event, kw_only=True):
+    type: Literal["chat.rules"]
+    slow_mode_seconds: int
+    muted_all: bool
+    links: bool
+
+
+class MessageDeleted(Event, kw_only=True):
+    """Take the message off the screen; `channel` is that of the chat or of the danmaku."""
+
+    type: Literal["moderation.message_deleted"]
+    channel: str
+    id: str
+
+
+class UserMuted(Event, kw_only=True):
+    """`until` null: the mute was lifted."""
+
+    type: Literal["moderation.user_muted"]
+    user: str
+    until: str | None
+
+
+class UserBanned(Event, kw_only=True):
+    """`banned` false: the ban was lifted."""
+
+    type: Literal["moderation.user_banned"]
+    user: str
+    banned: bool
+
+
+class YouMuted(Event, kw_only=True):
+    """You may not speak in the room; `until` null: you may again."""
+
+    type: Literal["moderation.muted"]
+    room: str
+    until: str | None
+    reason: str
+
+
+class YouBanned(Event, kw_only=True):
+    type: Literal["moderation.banned"]
+    room: str
+    banned: bool
+    reason: str
+
+
+class YourMessageHeld(Event, kw_only=True):
+    """A message of yours waits for staff (`open`), or they have decided."""
+
+    type: Literal["moderation.held"]
+    room: str
+    id: str
+    state: Literal["open", "shown", "refused"]
+    text: str | None = None
+
+
+class YourReportDecided(Event, kw_only=True):
+    type: Literal["moderation.report"]
+    room: str
+    id: str
+    state: Literal["upheld", "dismissed"]
+
+
+class DeletedMessage(Event, kw_only=True):
+    """What stands in the history where a deleted message stood."""
+
+    type: Literal["deleted"]
+    id: str
+
+
 class OrderTicker(Event, kw_only=True):
     type: Literal["order.ticker"]
     name: str
@@ -173,14 +244,14 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
         "Numbered events replace one part of the room's state each; the last 1,000 are kept and "
         "recovered. room.stats and order.ticker are advisory and not numbered.",
         (RoomStarted, RoomUpdated, RoomEnded, RoomNotice, ShelfUpdated, ShelfPinned, SaleUpdated,
-         RoomStats, OrderTicker),
+         RulesChanged, MessageDeleted, UserMuted, UserBanned, RoomStats, OrderTicker),
         (),
     ),
     "chat": (
         "chat:{room}",
         "Chat",
         "The last 200 messages are kept and recovered.",
-        (ChatMessage,),
+        (ChatMessage, DeletedMessage),
         (ChatPublish,),
     ),
     "danmaku": (
@@ -201,7 +272,7 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
         "#{user}",
         "News for one person",
         "Only for that user; the server subscribes it by itself.",
-        (OrderUpdated,),
+        (OrderUpdated, YouMuted, YouBanned, YourMessageHeld, YourReportDecided),
         (),
     ),
 }  # fmt: skip

@@ -108,3 +108,13 @@ def test_a_subscription_token_names_its_channel() -> None:
     assert json.loads(bytes(found.info)) == {"a": 1}
     with pytest.raises(TokenInvalid):
         tokens().verify_subscription(by_hand({"sub": "42"}))
+
+
+@pytest.mark.parametrize("name", ["官方客服", "Аdmin", "mod", "\u202eeboD", "liveserver"])
+def test_a_viewer_of_another_login_cannot_look_like_staff(name: str) -> None:
+    """Such a name is not shown at all; staff may be called what they are."""
+    signer = tokens()
+    for role, shown in (("viewer", ""), ("moderator", name)):
+        token = signer.issue(Identity(user="u", name=name, role=role), None)  # type: ignore[arg-type]
+        assert signer.verify(token).name == shown
+    assert signer.verify(signer.issue(Identity(user="u", name="Ｍｅｉ"), None)).name == "Mei"
