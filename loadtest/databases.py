@@ -87,14 +87,14 @@ class SqliteFile:
         return not any((held, self._rows(BEHIND)[0][0]))
 
     async def gone(self, seconds: float) -> str:
-        with self._locked():
+        with self.locked():
             await asyncio.sleep(seconds)
         return f"the write lock was taken for {seconds:.0f} s"
 
     async def slow(self, seconds: float) -> str:
         holds = 0
         while holds * HOLD_SECONDS < seconds:
-            with self._locked():
+            with self.locked():
                 holds += 1
                 await asyncio.sleep(HOLD_SECONDS)
             await asyncio.sleep(0.03)
@@ -105,7 +105,8 @@ class SqliteFile:
             return connection.execute(query, values).fetchall()
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Somebody else holds the write lock."""
         connection = sqlite3.connect(self.path, timeout=5, isolation_level=None)
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -54,7 +54,7 @@ class Postgres:
         self.folder.mkdir(exist_ok=True)
         await asyncio.to_thread(self._package.ensure_pgdata_inited)
         await self.start()
-        async with self._connection("postgres") as connection:
+        async with self.connection("postgres") as connection:
             await connection.execute(f"CREATE DATABASE {NAME}")
         if self.proxy is not None:
             self._far_port = await self.proxy.listen()
@@ -123,14 +123,14 @@ class Postgres:
         return f"{scheme}://postgres@127.0.0.1:{port}/{NAME}"
 
     async def keys(self) -> set[str]:
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             rows = await connection.fetch("SELECT key FROM orders WHERE space = 'client'")
             return {row[0] for row in rows}
 
     async def in_a_transaction(self) -> bool:
         from asyncpg.exceptions import LockNotAvailableError
 
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             try:
                 await connection.execute("SELECT 1 FROM lease FOR UPDATE NOWAIT")
             except LockNotAvailableError:
@@ -138,7 +138,7 @@ class Postgres:
             return False
 
     async def is_quiet(self, sale: str) -> bool:
-        async with self._connection() as connection:
+        async with self.connection() as connection:
             held = await connection.fetchval(HELD.format("$1"), sale)
             return not any((held, await connection.fetchval(BEHIND)))
 
@@ -158,12 +158,12 @@ class Postgres:
     @contextlib.asynccontextmanager
     async def locked_lease(self) -> AsyncIterator[None]:
         """Somebody else holds the row that every batch begins with."""
-        async with self._connection() as connection, connection.transaction():
+        async with self.connection() as connection, connection.transaction():
             await connection.execute("SELECT 1 FROM lease FOR UPDATE")
             yield
 
     @contextlib.asynccontextmanager
-    async def _connection(self, database: str = NAME) -> AsyncIterator[Any]:
+    async def connection(self, database: str = NAME) -> AsyncIterator[Any]:
         import asyncpg
 
         connection = await asyncpg.connect(
