@@ -36,6 +36,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     n: int
     channel: str
+    epoch: str
     offset: int
     at: int
     type: str

@@ -151,5 +151,11 @@ def _ass_text(text: str) -> str:
 
 def json_line(line: Line) -> bytes:
     """One line of the archive as one line of JSON."""
-    fields = {"n": line.n, "channel": line.channel, "offset": line.offset, "at": line.at}
+    fields = {
+        "n": line.n,
+        "channel": line.channel,
+        "epoch": line.epoch,
+        "offset": line.offset,
+        "at": line.at,
+    }
     return msgspec.json.encode({**fields, "event": msgspec.Raw(line.json.encode())}) + b"\n"

@@ -55,6 +55,7 @@ class Following:
         self.show: str | None = show  # None after the end of the show
         self.positions: dict[str, Position] = {}  # of the channels that are followed already
         self.broken: set[str] = set()  # channels of which something is missing
+        self.stateless = True  # the room's whole state has to be written (again)
         self.stats_at = 0  # of the last sample that was kept
         self.over = False
 
@@ -143,8 +144,7 @@ class Recorder:
         try:
             await self._bus.attach(room)
             written = await self._store.tops(known.show)
-            if not written:
-                await self._note_state(following)
+            following.stateless = not written
             for namespace in NUMBERED:
                 channel = f"{namespace}:{room}"
                 await self._fill(following, channel, written.get(channel))
@@ -156,7 +156,8 @@ class Recorder:
         """The room as it is now: with the events after its position, the room of any moment."""
         snapshot = await self._bus.snapshot(following.room)
         if snapshot is None:
-            return
+            return  # it is being put back, under a new epoch: the next round sees it
+        following.stateless = False
         parts = {name: msgspec.Raw(body) for name, body in snapshot.parts.items()}
         position = msgspec.to_builtins(snapshot.position)
         show, room = following.show or "", following.room
@@ -176,6 +177,8 @@ class Recorder:
                     or top.offset > here.offset
                 ):
                     await self._fill(following, channel, here)
+            if following.stateless and following.show is not None:
+                await self._note_state(following)
 
     async def _fill(self, following: Following, channel: str, since: Position | None) -> None:
         """Read what history has after `since` (None: of this show) and go on from there."""
@@ -187,19 +190,23 @@ class Recorder:
             read = await self._bus.history(following.room, channel, since=None, limit=-1)
         if following.positions.get(channel) != since and channel in following.positions:
             return  # deliveries went on meanwhile: the next round sees whether anything is missing
-        found = read.publications
+        found, holes = read.publications, False
         if since is None:
             found = [one for one in found if _is_of(one, following)]
         elif lost_epoch:
             self._note_gap(following, channel, since.offset + 1, None)
+            holes = True
         else:
             first = found[0].offset if found else read.position.offset + 1
             if first > since.offset + 1:
                 self._note_gap(following, channel, since.offset + 1, first - 1)
+                holes = True
         following.positions[channel] = read.position
         following.broken.discard(channel)
         for publication in found:
             self._record(following, publication)
+        if holes and channel == f"room:{following.room}":
+            following.stateless = True
 
     def _note_gap(self, following: Following, channel: str, first: int, last: int | None) -> None:
         """`last` is None where nobody knows: the bus lost its history."""

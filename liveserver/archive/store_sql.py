@@ -106,7 +106,7 @@ class SqlArchive:
     ) -> list[Line]:
         """Lines of a show in the order in which they were written; times in milliseconds."""
         t = show_events.c
-        columns = (t.n, t.channel, t.offset, t.at, t.type, t.json)
+        columns = (t.n, t.channel, t.epoch, t.offset, t.at, t.type, t.json)
         query = sa.select(*columns).where(t.show == show, t.n > after).order_by(t.n).limit(limit)
         if channel is not None:
             query = query.where(t.channel == channel)

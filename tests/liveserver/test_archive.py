@@ -106,7 +106,7 @@ async def test_the_room_rebuilt_from_the_archive_is_the_room(hall: Hall, unique:
     begin = json.loads(first.json)
     state = state_of(begin["parts"])
     for line in await hall.archive.lines(show, limit=1_000, channel=f"room:{unique}"):
-        if line.offset > begin["position"]["offset"]:
+        if line.epoch == begin["position"]["epoch"] and line.offset > begin["position"]["offset"]:
             state = apply(state, json.loads(line.json))
     now = await hall.stage.snapshot(unique)
     for part in ("room", "shelf", "pinned", "notice", "chat_rules", "flash_sales"):
@@ -228,7 +228,9 @@ def line(n: int, at: int, text: str, mode: str = "scroll", color: str = "#ffffff
     item = {"id": f"d{n}", "user": {"id": "u1", "name": "Li"}, "text": text, "mode": mode,
             "color": color, "at": at}  # fmt: skip
     body = {"type": "danmaku", "items": [item], "dropped": 0}
-    return Line(n=n, channel="danmaku:r", offset=0, at=at, type="danmaku", json=json.dumps(body))
+    return Line(
+        n=n, channel="danmaku:r", epoch="", offset=0, at=at, type="danmaku", json=json.dumps(body)
+    )
 
 
 def test_xml_is_what_players_of_danmaku_read() -> None:

@@ -198,7 +198,10 @@ def _view(show: Show) -> ShowView:
 
 def _event(line: Line) -> EventLine:
     event = msgspec.Raw(line.json.encode())
-    return EventLine(n=line.n, channel=line.channel, offset=line.offset, at=line.at, event=event)
+    return EventLine(
+        n=line.n, channel=line.channel, epoch=line.epoch, offset=line.offset, at=line.at,
+        event=event,
+    )  # fmt: skip
 
 
 def _place(cursor: str | None) -> int:

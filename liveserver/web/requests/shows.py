@@ -38,6 +38,7 @@ class EventLine(Struct, kw_only=True):
 
     n: int
     channel: str
+    epoch: str
     offset: int
     at: int
     event: Any
