@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from rooms import protocol
+from rooms import protobuf, protocol
 from rooms.bus import Publication
 from rooms.protocol import Command, Reply
 
@@ -21,6 +21,7 @@ FRAME_BYTES = 256 * 1024  # of one frame's payload; one SDK refuses more than 1 
 DEFLATE_BYTES = 128  # a smaller payload is not worth compressing
 DEFLATE_LEVEL = 5  # 1 us a message; a tenth fewer bytes than 3, and 6 finds nothing more
 TEXT = 0x81  # FIN, opcode 1
+BINARY = 0x82  # FIN, opcode 2
 RSV1 = 0x40  # marks a compressed message (RFC 7692)
 _EMPTY_BLOCK = b"\x00\x00\xff\xff"  # every flush ends so; the receiver adds it again
 
@@ -182,6 +183,16 @@ def deflated_text_frames(lines: Iterable[bytes], most: int = FRAME_BYTES) -> byt
     return b"".join(deflated_frame(TEXT, b"\n".join(batch)) for batch in batches(lines, most))
 
 
+def binary_frames(messages: Iterable[bytes], most: int = FRAME_BYTES) -> bytes:
+    """Messages with their lengths, in binary frames of about `most` bytes each."""
+    return b"".join(frame(BINARY, b"".join(batch)) for batch in batches(messages, most))
+
+
+def deflated_binary_frames(messages: Iterable[bytes], most: int = FRAME_BYTES) -> bytes:
+    """The same for those who negotiated permessage-deflate."""
+    return b"".join(deflated_frame(BINARY, b"".join(batch)) for batch in batches(messages, most))
+
+
 def stream_lines(lines: Iterable[bytes]) -> bytes:
     """Lines of a body that never ends (`http_stream`)."""
     return b"".join(line + b"\n" for line in lines)
@@ -197,3 +208,8 @@ JSON_TEXT = Variant("json", JSON, text_frames)
 JSON_DEFLATE = Variant("json_deflate", JSON, text_frames, deflated_text_frames)
 JSON_STREAM = Variant("json_http_stream", JSON, stream_lines)
 JSON_EVENTS = Variant("json_sse", JSON, stream_events)
+
+PROTOBUF = protobuf.ProtobufEncoding()
+PROTOBUF_BINARY = Variant("protobuf", PROTOBUF, binary_frames)
+PROTOBUF_DEFLATE = Variant("protobuf_deflate", PROTOBUF, binary_frames, deflated_binary_frames)
+PROTOBUF_STREAM = Variant("protobuf_http_stream", PROTOBUF, b"".join)

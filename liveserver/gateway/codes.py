@@ -25,6 +25,7 @@ INVALID_TOKEN = Close(3500, "invalid token")
 BAD_REQUEST = Close(3501, "bad request")
 STALE = Close(3502, "stale")
 NOT_TEXT = Close(1003, "send text frames")
+NOT_BINARY = Close(1003, "send binary frames")
 NOT_UTF8 = Close(1007, "invalid UTF-8")
 
 

@@ -16,10 +16,16 @@ from websockets.typing import Subprotocol
 
 from liveserver.gateway import codes
 from liveserver.gateway.deflate import SHARED_DEFLATE
-from liveserver.gateway.handshake import SUBPROTOCOL, Refusal, visit
+from liveserver.gateway.handshake import (
+    PROTOBUF_SUBPROTOCOL,
+    SUBPROTOCOL,
+    Refusal,
+    visit,
+    wants_protobuf,
+)
 from liveserver.gateway.options import CLOSE_SECONDS, MESSAGE_BYTES
 from liveserver.gateway.peer import Peer
-from rooms.frames import JSON_DEFLATE, JSON_TEXT
+from rooms.frames import JSON_DEFLATE, JSON_TEXT, PROTOBUF, PROTOBUF_BINARY, PROTOBUF_DEFLATE
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -28,6 +34,13 @@ log = logging.getLogger(__name__)
 ws_log = logging.getLogger("liveserver.gateway.websocket")
 ws_log.setLevel(logging.WARNING)  # the library tells of every connection and frame otherwise
 
+#: by Protobuf and deflate
+_VARIANTS = {
+    (False, False): JSON_TEXT,
+    (False, True): JSON_DEFLATE,
+    (True, False): PROTOBUF_BINARY,
+    (True, True): PROTOBUF_DEFLATE,
+}
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
@@ -86,9 +99,8 @@ class Connection(Peer):
             response = self._ws.accept(request)
         self._ws.send_response(response)
         self.open = response.status_code == 101
-        if self._ws.extensions:
-            self.variant = JSON_DEFLATE
         if self.open:
+            self.variant = _VARIANTS[wants_protobuf(request), bool(self._ws.extensions)]
             self.gateway.meters.accepted.labels(self.transport_name).inc()
         else:
             self.gateway.meters.refused.labels(str(response.status_code)).inc()
@@ -97,20 +109,19 @@ class Connection(Peer):
     def _frame(self, frame: Frame) -> None:
         if not self.open or frame.opcode not in _DATA:
             return
-        if frame.opcode is Opcode.BINARY:
-            self.close(codes.NOT_TEXT)
+        binary = self.variant.encoding is PROTOBUF
+        if frame.opcode is (Opcode.TEXT if binary else Opcode.BINARY):
+            self.close(codes.NOT_BINARY if binary else codes.NOT_TEXT)
             return
         if frame.data:
             self._parts.append(bytes(frame.data))
         if not frame.fin:
             return
         message, self._parts = b"".join(self._parts), []
-        try:
-            message.decode()
-        except UnicodeDecodeError:
+        if binary or _is_utf8(message):
+            self.session.receive(message)
+        else:
             self.close(codes.NOT_UTF8)
-            return
-        self.session.receive(message)
 
     def _after_reading(self) -> None:
         self._flush_ws()
@@ -166,6 +177,16 @@ class Connection(Peer):
 
 
 def _subprotocol(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Never one that the client did not offer; JSON without any."""
-    wanted = Subprotocol(SUBPROTOCOL)
-    return wanted if wanted in offered else None
+    """Never one that the client did not offer; JSON before Protobuf, and without any."""
+    for name in (SUBPROTOCOL, PROTOBUF_SUBPROTOCOL):
+        if name in offered:
+            return Subprotocol(name)
+    return None
+
+
+def _is_utf8(message: bytes) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

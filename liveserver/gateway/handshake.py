@@ -19,8 +19,10 @@ from liveserver.tokens import COOKIE
 
 SUBPROTOCOL = "centrifuge-json"
 SUBPROTOCOL_HEADER = "Sec-WebSocket-Protocol"
+PROTOBUF_SUBPROTOCOL = "centrifuge-protobuf"
 PROTOBUF = "protobuf"
 ANY_ORIGIN = "*"
+QUERY_FIELDS_MAX = 64
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -45,8 +47,6 @@ def visit(
     offered = headers.get_all(SUBPROTOCOL_HEADER)
     if offered and not any(value.strip() for value in offered):
         del headers[SUBPROTOCOL_HEADER]
-    if _wants_protobuf(request):
-        return Refusal(400, "This server speaks the JSON variant of the protocol.\n")
     origins = headers.get_all("Origin")
     if len(origins) > 1:
         return Refusal(400, "More than one Origin.\n")
@@ -93,13 +93,25 @@ def _own_origins(
     return {plain_origin(url) for url in (own, options.public_url) if url}
 
 
-def _wants_protobuf(request: Request) -> bool:
+def wants_protobuf(request: Request) -> bool:
+    """By subprotocol or query; not where JSON was offered too."""
     offered = ",".join(request.headers.get_all(SUBPROTOCOL_HEADER))
     names = [name.strip() for name in offered.split(",")]
-    if f"centrifuge-{PROTOBUF}" in names and SUBPROTOCOL not in names:
-        return True
-    query = parse_qs(request.path.partition("?")[2], max_num_fields=64)
-    return PROTOBUF in (*query.get("format", ()), *query.get("cf_protocol", ()))
+    if SUBPROTOCOL in names:
+        return False
+    query = query_of(request.path.partition("?")[2])
+    return PROTOBUF_SUBPROTOCOL in names or PROTOBUF in (
+        *query.get("format", ()),
+        *query.get("cf_protocol", ()),
+    )
+
+
+def query_of(text: str) -> dict[str, list[str]]:
+    """The values of a query; nothing of one with too many of them."""
+    try:
+        return parse_qs(text, max_num_fields=QUERY_FIELDS_MAX)
+    except ValueError:
+        return {}
 
 
 def _cookie(headers: Headers) -> str:

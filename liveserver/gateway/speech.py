@@ -55,7 +55,7 @@ class Speech:
         own = await self._rooms.throw(room, speaker, info, data, staff=staff)
         if own is not None and channel in session.subscriptions:  # sampled out: its sender sees it
             item = Publication(channel=channel, data=own)
-            session.push(protocol.push(protocol.channel_head(channel), item))
+            session.push(session.encoding.push(session.encoding.head(channel), item))
 
     async def presence_stats(self, channel: str) -> protocol.PresenceStats:
         """How many are in a channel; in a room's channels as the room itself counts them."""

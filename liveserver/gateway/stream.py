@@ -10,10 +10,9 @@ length and ends with the socket, which HTTP/1.0 and every proxy understand.
 import logging
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
 
 from liveserver.gateway import codes
-from liveserver.gateway.handshake import Refusal, visit
+from liveserver.gateway.handshake import Refusal, query_of, visit
 from liveserver.gateway.http_head import HEAD_BYTES, BadRequest, Head, cors, read_head, response
 from liveserver.gateway.options import (
     CLOSE_SECONDS,
@@ -22,12 +21,13 @@ from liveserver.gateway.options import (
     SSE_PATH,
 )
 from liveserver.gateway.peer import Peer
-from rooms.frames import JSON_EVENTS, JSON_STREAM
+from rooms.frames import JSON_EVENTS, JSON_STREAM, PROTOBUF_STREAM
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
 
 FIRST_BYTES = HEAD_BYTES + 4 + MESSAGE_BYTES  # of a request with its body
+OCTETS = "application/octet-stream"  # announces Protobuf
 SESSION_BYTES = 18  # random: whoever knows a session speaks for its client
 
 HEADERS = {
@@ -103,12 +103,14 @@ class Stream(Peer):
     def _take(self, head: Head, body: bytes) -> tuple[str, bytes, bytes]:
         """Content type of the answer, the first commands, and what the answer begins with."""
         if head.path == HTTP_STREAM_PATH and head.method == "POST":
+            if head.request.headers.get("Content-Type") == OCTETS:
+                self.variant = PROTOBUF_STREAM
+                return OCTETS, body, b""
             return "application/json; charset=utf-8", body, b""
         if head.path == SSE_PATH and head.method in ("GET", "POST"):
             self.variant = JSON_EVENTS
             if head.method == "GET":
-                query = parse_qs(head.query, max_num_fields=64)
-                body = query.get("cf_connect", [""])[0].encode()
+                body = query_of(head.query).get("cf_connect", [""])[0].encode()
             return "text/event-stream; charset=utf-8", body, b"\r\n"
         raise BadRequest(405)
 

@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from liveserver.addresses import parse_networks
+from rooms.protobuf import with_length
 from tests.gateway.conftest import Serve
 from tests.gateway.support import PATIENCE, Place, connected, dialled, raw_upgrade
 
@@ -175,9 +176,19 @@ async def test_the_empty_subprotocol_header_is_taken_as_none(place: Place) -> No
             assert raw.reader.headers.get("sec-websocket-protocol") == answer  # type: ignore[attr-defined]
             raw.writer.write(masked(TEXT, b'{"id":1,"connect":{}}'))
             assert b'"code":101' in (await raw.frame())[1]
-    _, writer, status = await raw_upgrade(place, "Sec-WebSocket-Protocol: centrifuge-protobuf")
-    writer.close()
-    assert status == 400
+
+
+async def test_protobuf_is_chosen_by_subprotocol_or_query(place: Place) -> None:
+    """Binary frames then; a text frame closes with 1003."""
+    async with upgraded(place, "Sec-WebSocket-Protocol: centrifuge-protobuf") as raw:
+        chosen = raw.reader.headers["sec-websocket-protocol"]  # type: ignore[attr-defined]
+        assert chosen == "centrifuge-protobuf"
+        raw.writer.write(masked(BINARY, with_length(b"\x08\x01\x22\x00")))  # connect, id 1
+        opcode, payload = await raw.frame()
+        assert opcode == BINARY
+        assert b"unauthorized" in payload
+        raw.writer.write(masked(TEXT, b"{}"))
+        assert int.from_bytes((await raw.frame())[1][:2], "big") == 1003
 
 
 async def test_foreign_pages_may_not_connect(serve: Serve) -> None:

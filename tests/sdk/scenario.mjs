@@ -1,10 +1,14 @@
-// The unmodified JavaScript SDK, driven step by step. Arguments: URL, token, names as JSON.
+// The unmodified JavaScript SDK, driven step by step. Arguments: URL, token, names as JSON, and
+// "json" or "protobuf", whose payloads are the bytes of JSON.
 // Where the server has to do something it prints {"do": …} and waits for a line on stdin.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
-import { Centrifuge } from 'centrifuge';
 
 const [url, token, names] = [process.argv[2], process.argv[3], JSON.parse(process.argv[4])];
+const binary = process.argv[5] === 'protobuf';
+const { Centrifuge } = await import(binary ? 'centrifuge/build/protobuf' : 'centrifuge');
+const put = (value) => (binary ? new TextEncoder().encode(JSON.stringify(value)) : value);
+const get = (data) => (binary ? JSON.parse(new TextDecoder().decode(data)) : data);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const ask = async (what) => {
   console.log(JSON.stringify({ do: what }));
@@ -21,7 +25,7 @@ const once = (emitter, event, wanted = () => true) =>
     };
     emitter.on(event, listener);
   });
-const options = { minReconnectDelay: 50, maxReconnectDelay: 200, name: 'test' };
+const options = { ...(binary && { protocol: 'protobuf' }), minReconnectDelay: 50, maxReconnectDelay: 200, name: 'test' };
 
 // connect without a token: refused for good
 const nobody = new Centrifuge(url, options);
@@ -39,12 +43,12 @@ assert.ok(hello.client && hello.transport === 'websocket');
 assert.equal((await personal).recoverable, true);
 const told = once(client, 'publication', (context) => context.channel === names.personal);
 await ask('tell');
-assert.equal((await told).data.order, 'o1');
+assert.equal(get((await told).data).order, 'o1');
 
 // rpc: an answer, a refusal, an unknown method
-assert.deepEqual((await client.rpc('whoami', {})).data, { user: names.user });
-await assert.rejects(client.rpc('refuse', {}), { code: 1001, message: 'Nothing is left' });
-await assert.rejects(client.rpc('unheard.of', {}), { code: 108 });
+assert.deepEqual(get((await client.rpc('whoami', put({}))).data), { user: names.user });
+await assert.rejects(client.rpc('refuse', put({})), { code: 1001, message: 'Nothing is left' });
+await assert.rejects(client.rpc('unheard.of', put({})), { code: 108 });
 
 // subscribe with a token, publish, history, presence
 const seen = [];
@@ -56,9 +60,9 @@ subscription.subscribe();
 const first = await subscribed;
 assert.equal(first.recoverable, true);
 assert.equal((await joined).info.user, names.user);
-await subscription.publish({ n: 1, text: '直播\n' });
+await subscription.publish(put({ n: 1, text: '直播\n' }));
 const history = await subscription.history({ limit: -1 });
-assert.deepEqual(history.publications.map((one) => one.data), [{ n: 1, text: '直播\n' }]);
+assert.deepEqual(history.publications.map((one) => get(one.data)), [{ n: 1, text: '直播\n' }]);
 assert.equal(history.publications[0].info.user, names.user);
 const presence = await subscription.presence();
 assert.deepEqual(Object.values(presence.clients).map((one) => one.user), [names.user]);
@@ -71,10 +75,10 @@ await ask('drop and publish 2, 3');
 assert.equal((await reconnecting).code, 3001);
 const recovered = await back;
 assert.deepEqual([recovered.wasRecovering, recovered.recovered], [true, true]);
-const fourth = once(subscription, 'publication', (context) => context.data.n === 4);
+const fourth = once(subscription, 'publication', (context) => get(context.data).n === 4);
 await ask('publish 4');
 await fourth;
-assert.deepEqual(seen.map((one) => one.data.n), [1, 2, 3, 4]);
+assert.deepEqual(seen.map((one) => get(one.data).n), [1, 2, 3, 4]);
 assert.deepEqual(seen.map((one) => one.offset), [1, 2, 3, 4]);
 
 // a lost state: unsubscribed with 2500 by the server, subscribed again by the SDK, not recovered

@@ -1,10 +1,14 @@
 // The unmodified JavaScript SDK without WebSocket, on a server of several workers. Arguments: base
-// URL, transport, endpoint. Every client's commands may reach another worker than its stream.
+// URL, transport, endpoint, and "json" or "protobuf". Every client's commands may reach another worker than its stream.
 import assert from 'node:assert/strict';
-import { Centrifuge } from 'centrifuge';
 
-const [base, transport, endpoint] = process.argv.slice(2);
+const [base, transport, endpoint, form] = process.argv.slice(2);
+const binary = form === 'protobuf';
+const { Centrifuge } = await import(binary ? 'centrifuge/build/protobuf' : 'centrifuge');
+const put = (value) => (binary ? new TextEncoder().encode(JSON.stringify(value)) : value);
+const get = (data) => (binary ? JSON.parse(new TextDecoder().decode(data)) : data);
 const options = {
+  ...(binary && { protocol: 'protobuf' }),
   transports: [{ transport, endpoint: base + endpoint }],
   emulationEndpoint: base + '/emulation',
   eventsource: globalThis.EventSource,
@@ -38,13 +42,13 @@ const one = async (number) => {
   const { streamPosition } = await subscribed;
   assert.ok(streamPosition.epoch);
   const text = `hello ${transport} ${number} 直播`;
-  const seen = until(chat, 'publication', (context) => context.data.text === text);
-  await chat.publish({ text });
-  assert.equal((await seen).data.user.name.length > 0, true);
+  const seen = until(chat, 'publication', (context) => get(context.data).text === text);
+  await chat.publish(put({ text }));
+  assert.equal(get((await seen).data).user.name.length > 0, true);
   const history = await chat.history({ limit: 10, reverse: true });
-  assert.ok(history.publications.some((item) => item.data.text === text));
+  assert.ok(history.publications.some((item) => get(item.data).text === text));
   assert.ok((await chat.presenceStats()).numClients >= 0);
-  await assert.rejects(client.rpc('unheard.of', {}), { code: 108 });
+  await assert.rejects(client.rpc('unheard.of', put({})), { code: 108 });
   const left = until(chat, 'unsubscribed');
   chat.unsubscribe();
   await left;

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.gateway.conftest import Serve
 from tests.gateway.support import Place
 from tests.gateway.test_commands import subscription_tokens
@@ -38,7 +40,8 @@ class Steps:
                 raise AssertionError(what)
 
 
-async def test_the_javascript_sdk_does_all_it_can(serve: Serve, unique: str) -> None:
+@pytest.mark.parametrize("form", ["json", "protobuf"])
+async def test_the_javascript_sdk_does_all_it_can(serve: Serve, unique: str, form: str) -> None:
     """
     Connect with and without token, personal channel, RPC, subscribe with a token, publish, history,
     presence, recovery across a reconnect, a lost state, refusals.
@@ -52,7 +55,7 @@ async def test_the_javascript_sdk_does_all_it_can(serve: Serve, unique: str) -> 
             "personal": f"#{user}",
         }
         node = await asyncio.create_subprocess_exec(
-            NODE, SCENARIO, place.url, place.token(user), json.dumps(names),
+            NODE, SCENARIO, place.url, place.token(user), json.dumps(names), form,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

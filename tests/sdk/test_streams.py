@@ -1,11 +1,13 @@
 """The unmodified JavaScript SDK over `http_stream` and `sse`, on a real server of two workers."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from loadtest.server import Server
@@ -24,16 +26,21 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         arguments=("--demo", "--workers", "2"),
         python_path=ROOT,
     )
-    server.start()
-    yield server.base
-    server.stop()
+    try:
+        yield server.start().base
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server.stop()
 
 
-@pytest.mark.parametrize("transport", ["http_stream", "sse"])
-async def test_the_sdk_needs_no_websocket(base: str, transport: str) -> None:
+@pytest.mark.parametrize(
+    ("transport", "form"), [("http_stream", "json"), ("sse", "json"), ("http_stream", "protobuf")]
+)
+async def test_the_sdk_needs_no_websocket(base: str, transport: str, form: str) -> None:
     """Connect, subscribe, publish, history, RPC, leave; commands of six clients on two workers."""
     node = await asyncio.create_subprocess_exec(
         NODE, "--experimental-eventsource", SCENARIO, base, transport, f"/connection/{transport}",
+        form,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

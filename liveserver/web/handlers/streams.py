@@ -5,10 +5,13 @@ from aiohttp import web
 
 from liveserver.gateway.handshake import is_listed
 from liveserver.gateway.http_head import allowed
+from liveserver.gateway.stream import OCTETS
 from liveserver.problems import Refused
 from liveserver.web import read
 from liveserver.web.headers import own_origins
 from liveserver.web.route import JSON, Call, Route
+from rooms import protobuf
+from rooms.protocol import BadCommand
 
 
 class Emulated(msgspec.Struct):
@@ -31,17 +34,25 @@ async def send(call: Call) -> web.Response:
     """
     headers = _cors(call)
     raw = await read.body_bytes(call.request)
-    if call.request.content_type != JSON:
-        raise Refused("unsupported-media-type", "Send the body as application/json.")
-    try:
-        request = msgspec.json.decode(raw, type=Emulated)
-        commands = request.commands
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise Refused("validation", f"In the body: {error}.") from None
+    node, session, commands = _read(call.request.content_type, raw)
     if call.services.emulation is None:
         raise Refused("unavailable", "This process holds no connections.")
-    await call.services.emulation.send(request.node, request.session, commands)
+    await call.services.emulation.send(node, session, commands)
     return web.Response(status=204, headers=headers)
+
+
+def _read(media: str, raw: bytes) -> tuple[str, str, bytes]:
+    """Node, session and commands of a body. Raises Refused."""
+    try:
+        if media == JSON:
+            request = msgspec.json.decode(raw, type=Emulated)
+            return request.node, request.session, request.commands
+        if media == OCTETS:
+            message: protobuf.Emulated = protobuf.read(protobuf.Emulated, raw)
+            return message.node, message.session, bytes(message.data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, BadCommand) as error:
+        raise Refused("validation", f"In the body: {error}.") from None
+    raise Refused("unsupported-media-type", f"Send the body as {JSON} or {OCTETS}.")
 
 
 async def preflight(call: Call) -> web.Response:
@@ -71,7 +82,7 @@ ROUTES = [
         handler=send,
         summary="Commands of a client with a stream",
         tag="operation",
-        body_media=(JSON,),
+        body_media=(JSON, OCTETS),
         status=204,
         refuses=("forbidden", "not-found", "unsupported-media-type"),
         cross_origin=True,
