@@ -470,6 +470,7 @@ def _gateway_options(settings: WorkerSettings) -> GatewayOptions:
         soft_mark_bytes=config.client.soft_mark_bytes,
         hard_mark_bytes=config.client.hard_mark_bytes,
         public_url=config.public_url,
+        limit_loopback=config.limit_loopback,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
     )
 

@@ -10,6 +10,7 @@ from liveserver.access import allow, allow_somewhere
 from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
+from liveserver.web.limits import count
 from liveserver.web.read import decode
 from liveserver.web.requests.common import Id, RoomId, Units
 from liveserver.web.requests.orders import Code, Lines
@@ -20,6 +21,10 @@ LIKES_MAX = 100  # in one call; a page sums up the taps of a second
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 Done = Callable[[bytes | Exception], None]
 Likes = Annotated[int, msgspec.Meta(ge=1, le=LIKES_MAX)]
+
+
+#: Methods of which guests of one network may call so many, as by HTTP.
+HOLDING = frozenset({"reserve", "waitlist.join", "waitlist.leave", "order.create"})
 
 
 class UnknownMethod(Exception):
@@ -85,6 +90,16 @@ class Rpc:
             "reserve": (ReserveArguments, self._reserve),
         }
         self.methods = frozenset(self._methods.keys() | self._at_once.keys())
+
+    def limit(self, identity: Identity | None, method: str, address: str) -> None:
+        """
+        Count what a guest wants to hold for its network; `address` "" is not limited.
+
+        Raises:
+            Refused: `rate-limited`.
+        """
+        if address and method in HOLDING and identity is not None and identity.guest:
+            count(self._services, "guest", address)
 
     def begin(self, identity: Identity | None, method: str, data: bytes, done: Done) -> bool:
         """

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liveserver.addresses import Network
+from liveserver.web.limits import Limits
 from liveserver.web.meters import HttpMeters
 from orders.requests import Door
 
@@ -74,5 +75,10 @@ class Services:
     #: the figures of /metrics; None in a process that keeps none
     metrics: "Metrics | None" = None
     http_meters: HttpMeters = field(default_factory=HttpMeters)
+    #: per address, for HTTP and for what the viewer socket buys
+    limits: Limits = field(init=False)
     #: buyers whose reservation is being worked on in this process: one at a time each
     reserving: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.limits = Limits(self.now)

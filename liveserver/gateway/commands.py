@@ -333,7 +333,7 @@ class Commands:
         done = session.hold(id)
         try:
             waiting = self._gateway.speech.begin(
-                session.identity, request.method, bytes(request.data), done
+                session.identity, request.method, bytes(request.data), done, session.address
             )
         except Exception as problem:
             done(problem)

@@ -96,6 +96,7 @@ class Connection(Peer):
             response = self._ws.reject(visitor.status, visitor.text)
         else:
             self.session.cookie = visitor.cookie
+            self.session.address = visitor.address
             response = self._ws.accept(request)
         self._ws.send_response(response)
         self.open = response.status_code == 101

@@ -13,9 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from liveserver.addresses import forwarded_origin
+from liveserver.addresses import client_address, forwarded_origin
 from liveserver.gateway.options import GatewayOptions
 from liveserver.tokens import COOKIE
+from liveserver.web.limits import counts
 
 SUBPROTOCOL = "centrifuge-json"
 SUBPROTOCOL_HEADER = "Sec-WebSocket-Protocol"
@@ -37,6 +38,7 @@ class Visitor(NamedTuple):
     """What the handshake tells about a client."""
 
     cookie: str  # the session cookie, "" when absent or when it does not count
+    address: str  # of the client, "" where limits per address spare it
 
 
 def visit(
@@ -47,17 +49,20 @@ def visit(
     offered = headers.get_all(SUBPROTOCOL_HEADER)
     if offered and not any(value.strip() for value in offered):
         del headers[SUBPROTOCOL_HEADER]
+    address = client_address(peer, headers.raw_items(), options.trusted_proxies)
+    if not counts(address, headers.raw_items(), limit_loopback=options.limit_loopback):
+        address = ""
     origins = headers.get_all("Origin")
     if len(origins) > 1:
         return Refusal(400, "More than one Origin.\n")
     if not origins:  # a program, or a browser that asks its own site for a stream of events
         own_page = headers.get_all("Sec-Fetch-Site") == ["same-origin"]
-        return Visitor(cookie=_cookie(headers) if own_page else "")
+        return Visitor(_cookie(headers) if own_page else "", address)
     origin = plain_origin(origins[0])
     if origin in _own_origins(headers, peer, tls, options):
-        return Visitor(cookie=_cookie(headers))
+        return Visitor(_cookie(headers), address)
     if is_listed(origin, options):
-        return Visitor(cookie="")
+        return Visitor("", address)
     return Refusal(403, "This origin is not allowed to connect.\n")
 
 

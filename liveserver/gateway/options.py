@@ -36,6 +36,7 @@ class GatewayOptions:
     connects_per_second: int = 1_000  # of a worker, 503 above; 0 = any number
     allowed_origins: tuple[str, ...] = ()
     public_url: str = ""
+    limit_loopback: bool = False  # limits per address also count loopback
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     ping_seconds: float = 25.0
     pong_seconds: float = 8.0

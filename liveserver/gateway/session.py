@@ -67,6 +67,7 @@ class Session:
         "_pending",
         "_started",
         "_stepping",
+        "address",
         "client",
         "connected",
         "connection",
@@ -82,6 +83,7 @@ class Session:
         self.connection = connection
         self.client = str(uuid.uuid4())
         self.cookie = ""  # the session cookie, where the handshake lets it count
+        self.address = ""  # of the client, where limits per address count it
         self.who = Who(None)
         self.connected = False
         self.ended = False

@@ -73,10 +73,12 @@ class Speech:
         method: str,
         data: bytes,
         done: Callable[[bytes | Exception], None],
+        address: str = "",
     ) -> Awaitable[bytes] | None:
         """Begin an RPC method: None if `done` will be called, else wait for its answer (JSON)."""
         if method not in self._rpc.methods:
             raise codes.Fail(codes.NOT_AVAILABLE)
+        self._rpc.limit(identity, method, address)
         if self._rpc.begin(identity, method, data, done):
             return None
         return self._rpc.call(identity, method, data)

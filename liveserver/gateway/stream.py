@@ -92,6 +92,7 @@ class Stream(Peer):
             return
         media, first, start = self._take(head, body)
         self.session.cookie = visitor.cookie
+        self.session.address = visitor.address
         self.stream_id = secrets.token_urlsafe(SESSION_BYTES)
         self.gateway.streams[self.stream_id] = self
         self.open = True

@@ -12,9 +12,8 @@ from liveserver.services import Services
 from liveserver.web import problem
 from liveserver.web.connection import Server
 from liveserver.web.documents import DOCUMENTS, make_documents
-from liveserver.web.doors import LIMITS, SERVICES, door_of
+from liveserver.web.doors import SERVICES, door_of
 from liveserver.web.headers import harden, own_origin
-from liveserver.web.limits import Limits
 from liveserver.web.read import BODY_BYTES_MAX
 from liveserver.web.table import ROUTES
 
@@ -28,7 +27,6 @@ def build(services: Services) -> web.Application:
     """The application of one worker."""
     app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_layer])
     app[SERVICES] = services
-    app[LIMITS] = Limits(services.now)
     app[DOCUMENTS] = make_documents(ROUTES, services.options)
     for route in ROUTES:
         door = door_of(route)

@@ -21,11 +21,10 @@ from liveserver.stream_keys_sql import looks_like_key
 from liveserver.tokens import COOKIE, TokenError, TokenExpired, TokenUndecided
 from liveserver.web import read
 from liveserver.web.headers import own_origin, own_origins, peer
-from liveserver.web.limits import Limits, is_loopback
+from liveserver.web.limits import count, counts
 from liveserver.web.route import JSON, Call, Created, Route
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
-LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 
 #: what a browser is asked to send with unsafe requests, and other clients may leave out
 ORIGIN = "Origin"
@@ -78,13 +77,9 @@ def _call(request: web.Request) -> Call:
 
 def take(call: Call, kind: str) -> None:
     """Count one request of the caller's address. Raises Refused `rate-limited`."""
-    spared = not call.services.options.limit_loopback and is_loopback(call.address)
-    if not (spared and not is_forwarded(call.request.headers.items())):
-        try:
-            call.request.app[LIMITS].take(kind, call.address)
-        except Refused:
-            call.services.http_meters.limited(kind)
-            raise
+    options, headers = call.services.options, call.request.headers.items()
+    if counts(call.address, headers, limit_loopback=options.limit_loopback):
+        count(call.services, kind, call.address)
 
 
 def is_admitted(call: Call, route: Route) -> bool:

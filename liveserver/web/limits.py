@@ -3,9 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from liveserver.addresses import Headers, is_forwarded
 from liveserver.problems import Refused
+
+if TYPE_CHECKING:
+    from liveserver.services import Services
 
 ADDRESSES_MAX = 20_000  # per kind, about 4 MB; the address not seen for longest is forgotten
 IPV6_PREFIX_BITS = 64  # one subscriber has at least that many addresses
@@ -87,6 +91,20 @@ def network(address: str) -> str:
         parsed = parsed.ipv4_mapped
     bits = NETWORK_BITS[parsed.version]
     return f"{int(parsed) >> (parsed.max_prefixlen - bits):x}/{bits}"
+
+
+def counts(address: str, headers: Headers, *, limit_loopback: bool) -> bool:
+    """Whether requests of this address are limited: loopback is spared where no proxy forwarded."""
+    return limit_loopback or not is_loopback(address) or is_forwarded(headers)
+
+
+def count(services: "Services", kind: str, address: str) -> None:
+    """Count one request of `address`, and its refusal for the metrics. Raises `Refused`."""
+    try:
+        services.limits.take(kind, address)
+    except Refused:
+        services.http_meters.limited(kind)
+        raise
 
 
 def is_loopback(address: str) -> bool:

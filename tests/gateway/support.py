@@ -114,8 +114,12 @@ class Methods:
 
     def __init__(self) -> None:
         self.held: list[tuple[bytes, Callable[[bytes | Exception], None]]] = []
+        self.addresses: list[str] = []  # for which limits were asked
         self.called = asyncio.Event()
         self.go_on = asyncio.Event()
+
+    def limit(self, identity: Identity | None, method: str, address: str) -> None:
+        self.addresses.append(address)
 
     def begin(
         self,

@@ -226,6 +226,24 @@ async def test_the_origin_behind_a_proxy_counts_only_if_it_is_trusted(serve: Ser
             )
 
 
+async def test_limits_ask_for_the_address_of_the_client(serve: Serve) -> None:
+    """What a trusted proxy says, else the peer; loopback is spared unless a proxy forwarded."""
+    named = {"X-Forwarded-For": "203.0.113.9"}
+    trusted = parse_networks(["127.0.0.1"])
+    for options, headers, address in (
+        ({}, {}, ""),
+        ({}, named, "127.0.0.1"),
+        ({"limit_loopback": True}, {}, "127.0.0.1"),
+        ({"trusted_proxies": trusted}, named, "203.0.113.9"),
+    ):
+        async with (
+            serve(**options) as place,
+            connected(place, place.token("u1"), additional_headers=headers) as client,
+        ):
+            await client.ok("rpc", method="whoami")
+            assert place.methods.addresses == [address]
+
+
 async def test_not_an_upgrade_is_told_in_http(place: Place) -> None:
     """A browser that opens the address reads a sentence, not a broken socket."""
     reader, writer = await asyncio.open_connection("127.0.0.1", place.port)

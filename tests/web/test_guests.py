@@ -4,8 +4,12 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from liveserver.identity import Identity
+from liveserver.problems import Refused
+from liveserver.rpc import Rpc
 from liveserver.web.limits import RATES
 from tests.web.conftest import live_room
 from tests.web.shop import Shop, open_shop
@@ -63,3 +67,18 @@ async def test_in_a_sale_for_guests_the_limit_of_their_network_is_counted(
         assert refused["guest"] > 0
         assert refused["guest"] + refused["reserve"] == statuses[429]
         assert statuses[201] + statuses[409] >= RATES["guest"].burst
+
+
+async def test_the_viewer_socket_takes_from_the_same_limit(shop: Shop) -> None:
+    """One network, whatever it calls to hold units; likes and buyers with an account go on."""
+    rpc = Rpc(shop.services)
+    guest = Identity(user="g", name="g", role="viewer", guest=True)
+    for number in range(int(RATES["guest"].burst)):
+        rpc.limit(guest, "reserve", f"203.0.113.{number % 250}")
+    with pytest.raises(Refused, match="Too many"):
+        rpc.limit(guest, "waitlist.join", "203.0.113.251")
+    rpc.limit(guest, "like", "203.0.113.251")
+    rpc.limit(guest, "reserve", "203.0.112.1")
+    rpc.limit(guest, "reserve", "")
+    rpc.limit(Identity(user="ann", name="ann", role="viewer"), "reserve", "203.0.113.251")
+    assert await limited(shop) == {"guest": 1}
