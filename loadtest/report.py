@@ -111,12 +111,13 @@ def write_report(path: Path, database: str, results: list[Result]) -> None:
 
 
 def circumstances() -> str:
-    """Date, commit and machine of a run."""
+    """Date, commit and machine of a run, and how busy it was (others may use it, too)."""
     date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     memory = psutil.virtual_memory().total / 2**30
     cores = f"{os.cpu_count()} cores, {memory:.0f} GiB"
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"{date}, commit {commit()}, {processor()}, {cores}, {system}."
+    load = f"load average {os.getloadavg()[2]:.1f} over the last 15 minutes"
+    return f"{date}, commit {commit()}, {processor()}, {cores}, {load}, {system}."
 
 
 def commit() -> str:

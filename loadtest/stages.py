@@ -83,7 +83,11 @@ async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncI
 async def _database(stack: AsyncExitStack, kind: str, database: str, data: Path) -> Database:
     if database == "sqlite":
         return SqliteFile(data / "liveserver.db", shared=kind == "standby")
-    cluster = Postgres(data.parent / "postgres", far=kind == "far database")
+    # its user may not be ours: a folder that both may enter, whoever guards those above the cell's
+    place = data.parent if kind == "small disk" else Path(tempfile.mkdtemp(prefix="lvp"))
+    if kind != "small disk":
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
+    cluster = Postgres(place / "postgres", far=kind == "far database")
     stack.push_async_callback(cluster.close)
     await cluster.create()
     return cluster

@@ -23,10 +23,11 @@ async def test_the_shop_survives(cell: Cell, seconds: float, tmp_path: Path) -> 
 
 
 @pytest.mark.nightly
-def test_all_faults_are_survived(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_all_faults_are_survived(database: str, tmp_path: Path) -> None:
     """The whole table, as `python -m loadtest faults` runs it."""
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest", "faults", "--folder", tmp_path],
+        [sys.executable, "-m", "loadtest", "faults", "--database", database, "--folder", tmp_path],
         cwd=ROOT, capture_output=True, text=True, timeout=3_600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
