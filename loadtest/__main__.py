@@ -7,7 +7,17 @@ from pathlib import Path
 
 import uvloop
 
-from loadtest import bench_figures, bench_writer, books, checker, faults, journal, reserve, rush
+from loadtest import (
+    bench_figures,
+    bench_reserve,
+    bench_writer,
+    books,
+    checker,
+    faults,
+    journal,
+    reserve,
+    rush,
+)
 
 
 def main() -> None:
@@ -66,14 +76,24 @@ def go_figures(options: argparse.Namespace) -> int:
 
 def add_reserve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument(
+        "--database", choices=["sqlite", "postgres"], help="start a server of its own on this"
+    )
+    parser.add_argument("--receiver", choices=["on", "off"], default="on", help="of webhooks there")
     parser.add_argument("--buyers", type=int, default=500, help="sockets, one request each at once")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, help="requests a second over all; none: closed loop")
     parser.add_argument("--units", type=int, default=1_000_000, help="few: measures refusals")
+    parser.add_argument("--journal", type=Path, help="write down what buyers were told, to check")
     parser.set_defaults(go=go_reserve)
 
 
 def go_reserve(options: argparse.Namespace) -> int:
+    if options.database:
+        on = options.receiver == "on"
+        return bench_reserve.run(
+            bench_reserve.Setup(options.database, on, options.buyers, options.seconds)
+        )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         result = runner.run(
             reserve.run(
@@ -85,6 +105,9 @@ def go_reserve(options: argparse.Namespace) -> int:
             )
         )
     reserve.report(result)
+    if options.journal:
+        with journal.Journal(options.journal) as told:
+            reserve.write_down(result, told, options.units)
     return 0
 
 
