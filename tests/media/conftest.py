@@ -57,7 +57,8 @@ class Scene:
 
     async def viewer(self, room: str = "r", *codecs: str, **options: Any) -> Peer:
         """A connected viewer; `drop` says which datagrams are lost on its way."""
-        lines = (Line("audio", [OPUS]), Line("video", list(codecs) or [H264]))
+        lines = [Line("audio", [OPUS]), Line("video", list(codecs) or [H264])]
+        lines = lines if options.pop("audio", True) else lines[1:]
         drop = options.pop("drop", None)
         peer = self.peer(*lines, **options)
         peer.drop = drop or peer.drop
