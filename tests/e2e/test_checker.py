@@ -199,3 +199,48 @@ def test_the_length_of_a_fault_is_added_to_what_may_take_time() -> None:
     assert violated(run) == {"I6"}
     run.outage_ms = 1
     assert violated(run) == set()
+
+
+def offered() -> Run:
+    """The unit of `healthy` was offered to the first in line; somebody else waits behind."""
+    run = healthy()
+    run.journal = [line for line in run.journal if line["kind"] != "ask"]
+    for buyer, key in (("b", "j1"), ("late", "j2")):
+        run.journal.append({
+            "kind": "ask", "what": "join", "buyer": buyer, "sale": "s", "key": key, "quantity": 1,
+            "status": 201, "body": '{"state": "waiting"}', "sent": 1.0, "told": 2.0,
+        })  # fmt: skip
+    run.books.orders["o1"] |= {"space": "waitlist", "key": "offer:5"}
+    run.books.edges[0]["n"] = 9
+    run.books.places = [
+        {"n": 5, "flash_sale_id": "s", "buyer": "b", "key": "j1", "state": "offered"},
+        {"n": 6, "flash_sale_id": "s", "buyer": "late", "key": "j2", "state": "waiting"},
+    ]
+    run.books.places[0]["order_id"], run.books.places[1]["order_id"] = "o1", None
+    return run
+
+
+def test_who_is_passed_in_a_waiting_list_is_seen() -> None:
+    """By an offer behind, by an ordinary order, by units left lying, or by a place that is lost."""
+    assert violated(offered()) == set()
+
+    def behind(run: Run) -> None:
+        run.books.places[0]["n"], run.books.places[1]["n"] = 6, 5
+
+    def ordinary(run: Run) -> None:
+        run.books.orders["o1"] |= {"space": "client", "key": "k"}
+        run.books.places[0] |= {"state": "waiting", "order_id": None}
+
+    def idle(run: Run) -> None:
+        run.books.sales["s"]["units"] = 2
+
+    def lost(run: Run) -> None:
+        del run.books.places[1]
+
+    for spoil in (behind, ordinary, idle, lost):
+        run = offered()
+        spoil(run)
+        assert "Q1" in violated(run), spoil.__name__
+    run = offered()
+    run.journal = run.journal[:-2]
+    assert "I4" in violated(run), "nobody lined up for the order that was offered"
