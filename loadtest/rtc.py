@@ -177,6 +177,19 @@ class Peer:
         assert self.outgoing is not None
         self._send(self.outgoing.protect_rtcp(packet))
 
+    def restarted(self, fragment: str) -> None:
+        """Go on with the credentials of an ICE restart's answer."""
+        self._remote = (_attribute(fragment, "ice-ufrag"), _attribute(fragment, "ice-pwd"))
+        self.check()
+
+    def farewell(self) -> None:
+        """Close as a browser does: DTLS tells the other side."""
+        assert self._ssl is not None
+        with contextlib.suppress(SSL.Error):
+            self._ssl.shutdown()
+        self._flush()
+        self.close()
+
     def close(self) -> None:
         if not self.closed:
             self.closed = True

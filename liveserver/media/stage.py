@@ -265,10 +265,7 @@ class Stage:
     def leave(self, room: str, session: str) -> None:
         """The end of a session by who began it. Raises Gone."""
         found = self.find(room, session)
-        broadcast = self.rooms.get(found.id)
-        found.end("deleted")
-        if broadcast is not None and broadcast.publisher is None and isinstance(found, Publisher):
-            self._close(broadcast)
+        self._end_for_good(found, self.rooms[found.id], "deleted")
 
     def find(self, room: str, session: str) -> Session:
         """Raises Gone."""
@@ -281,8 +278,7 @@ class Stage:
         """A credential was withdrawn: what it sends ends."""
         broadcast = self.broadcasts.get(room)
         if broadcast and broadcast.publisher and broadcast.credential == credential:
-            broadcast.publisher.end("its key was withdrawn")
-            self._close(broadcast)
+            self._end_for_good(broadcast.publisher, broadcast, "its key was withdrawn")
 
     # Time
 
@@ -315,6 +311,13 @@ class Stage:
             session.end("the server stops")
 
     # Small parts
+
+    def _end_for_good(self, session: Session, broadcast: Broadcast, reason: str) -> None:
+        """A publisher that ends so is not expected back."""
+        if broadcast.publisher is session:
+            broadcast.publisher = None
+            self._close(broadcast)
+        session.end(reason)
 
     def _may_replace(self, broadcast: Broadcast, credential: str, weak: bool) -> bool:
         """Nobody's place, its own, that of a weak one, or of one that stopped sending."""
