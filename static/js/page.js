@@ -21,6 +21,7 @@ export const app = () => /** @type {HTMLElement} */ (document.getElementById("ap
  * @param {() => Promise<void>} show
  */
 export async function begin(title, show) {
+  if (document.documentElement.dataset.floor) return; // floor.js shows plain words
   startElder();
   try {
     await startWords();
