@@ -4,6 +4,7 @@
  */
 
 import { clock } from "./clock.js";
+import { clockTime } from "./format.js";
 import { has, t } from "./i18n.js";
 
 /** An answer that takes longer than this is not waited for, in ms. */
@@ -44,6 +45,9 @@ const TEMPORARY = new Set(["network", "timeout", "unavailable", "in-flight", "ra
 /** Problems whose detail from the server says more than our words: which value, which limit. */
 const DETAILED = new Set(["validation", "forbidden", "invalid-state", "bad-request", "not-found", "refund-amount"]);
 
+/** Why a message was refused: `slow-mode: Slow mode is on; wait 4 s`, before the server's own words. */
+const REASONED = /^([a-z]+(?:-[a-z]+)*): (.*)$/;
+
 /** A refusal or a failure, named by its row of the contract's table. */
 export class Problem extends Error {
   /** @param {string} name @param {string} [detail] @param {{status?: number, retryAfter?: number, facts?: any}} [more] */
@@ -57,12 +61,30 @@ export class Problem extends Error {
     this.facts = more.facts || {};
   }
 
+  /** The stable name of the reason, where the server gave one that has words here. */
+  get reason() {
+    const name = this.facts?.reason || REASONED.exec(this.detail)?.[1] || "";
+    return has(`reason.${name}`) ? name : "";
+  }
+
+  /** How long to wait, in seconds, where the server said it. */
+  get seconds() {
+    return this.retryAfter || Number(/wait (\d+) s/.exec(this.detail)?.[1]) || 0;
+  }
+
+  /** Until when, as the reader's clock says it. */
+  get until() {
+    const at = this.facts?.until || /until (\S+Z)/.exec(this.detail)?.[1];
+    return at ? clockTime(at) : "";
+  }
+
   get temporary() {
     return TEMPORARY.has(this.name);
   }
 
   /** What happened and what to do, in the reader's language. */
   get words() {
+    if (this.reason) return t(`reason.${this.reason}`, { n: this.seconds, at: this.until });
     const key = `problem.${this.name}`;
     const words = has(key) ? t(key) : t("problem.internal");
     return DETAILED.has(this.name) && this.detail ? t("problem.with_detail", { words, detail: this.detail }) : words;

@@ -41,7 +41,7 @@ export class RoomStore extends EventTarget {
       if (context.wasRecovering && !context.recovered && !context.hasRecoveredPublications) void this.load();
     });
     this.chat = client.newSubscription(`chat:${id}`, { recoverable: true, positioned: true });
-    this.chat.on("publication", (context) => this.emit("chat", context.data));
+    this.chat.on("publication", (context) => this.onChat(context.data));
     this.chat.on("subscribed", (context) => this.onChatSubscribed(context));
     this.danmaku = client.newSubscription(`danmaku:${id}`);
     this.danmaku.on("publication", (context) => this.emit("danmaku", context.data));
@@ -100,12 +100,18 @@ export class RoomStore extends EventTarget {
     this.emit("state", before);
   }
 
+  /** A message, or what stands where a deleted one stood. @param {any} message */
+  onChat(message) {
+    if (message.type === "deleted") this.emit("deleted", message.id);
+    else this.emit("chat", message);
+  }
+
   /** @param {import("centrifuge").SubscribedContext} context */
   async onChatSubscribed(context) {
     if (context.recovered) return;
     try {
       const past = await this.chat.history({ limit: PAST_MESSAGES, reverse: true });
-      const messages = past.publications.map((publication) => publication.data).reverse();
+      const messages = past.publications.map((publication) => publication.data).reverse().filter((message) => message.type === "chat");
       this.emit("chat.past", messages);
     } catch {
       this.emit("chat.past", []); // older messages are a courtesy: without them the room still works

@@ -5,13 +5,18 @@
  * The log sticks to its end until the reader scrolls up. Screen readers hear a summary every ten
  * seconds instead of every row. A refused text stays in the field, with the reason under it.
  *
- * testids: chat-log, chat-row, chat-new, chat-input, chat-send, chat-mode, chat-problem, name-sheet,
- * name-input, name-save
+ * What can be done about a message stands in its menu: by its button, by the arrow keys of the log,
+ * by a long press on a phone.
+ *
+ * testids: chat-log, chat-row, chat-menu, chat-new, chat-input, chat-send, chat-mode, chat-problem,
+ * name-sheet, name-input, name-save
  */
 
-import { explain } from "../api.js";
+import { asProblem, explain } from "../api.js";
 import { append, fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
+import { SpeakingRight } from "../moderation/speaking-right.js";
+import { messageMenus } from "../moderation/message-menu.js";
 import { isAccount, me, rename } from "../session.js";
 import { load, save } from "../storage.js";
 import { publish } from "../socket.js";
@@ -29,6 +34,8 @@ const TEXT_LENGTH = 200;
 const SUMMARY_MS = 10_000;
 /** This close to the end counts as being there, in px. */
 const STICKY_PX = 40;
+/** Deleted messages remembered, in case one arrives after the news of its end. */
+const GONE = 500;
 const TINTS = 6;
 
 export class ChatPanel extends HTMLElement {
@@ -43,7 +50,12 @@ export class ChatPanel extends HTMLElement {
     this.unspoken = 0;
     /** @type {Set<string>} */
     this.seen = new Set();
-    this.waitUntil = 0;
+    /** @type {Set<string>} */
+    this.gone = new Set();
+    /** @type {SpeakingRight|null} */
+    this.right = null;
+    /** @type {((message: ChatMessage) => HTMLElement)|null} */
+    this.menuOf = null;
     this.mode = "chat";
     this.list = h("ol", { class: "chat-rows" });
     this.log = h("div", { class: "chat-log", role: "log", "aria-live": "off", "aria-label": t("chat.log"), tabIndex: 0, testid: "chat-log" }, this.list);
@@ -83,6 +95,8 @@ export class ChatPanel extends HTMLElement {
     store.addEventListener("advice", (event) => this.onAdvice(/** @type {CustomEvent} */ (event).detail));
     store.addEventListener("state", () => this.showRules());
     store.socket.addEventListener("connection", () => this.showRules());
+    this.right = new SpeakingRight(store, () => this.showRules());
+    this.menuOf = messageMenus(this.log, store.id, staff);
     setInterval(() => this.speak(), SUMMARY_MS);
     this.showRules();
     this.showEmpty();
@@ -126,7 +140,7 @@ export class ChatPanel extends HTMLElement {
 
   /** @param {ChatMessage} message */
   isNew(message) {
-    if (this.seen.has(message.id)) return false;
+    if (this.seen.has(message.id) || this.gone.has(message.id)) return false;
     this.seen.add(message.id);
     return true;
   }
@@ -149,11 +163,14 @@ export class ChatPanel extends HTMLElement {
       h("bdi", { class: `chat-name tint-${tint(message.user.id)}` }, message.user.name || t("chat.nameless")),
       h("span", { class: "sr" }, t("chat.says")),
       h("bdi", { class: "chat-text" }, message.text),
+      own ? null : this.menuOf?.(message),
     );
   }
 
   /** @param {string} id */
   drop(id) {
+    this.gone.add(id);
+    if (this.gone.size > GONE) this.gone.delete(/** @type {string} */ (this.gone.values().next().value));
     for (const row of Array.from(this.list.children)) {
       if (row instanceof HTMLElement && row.dataset.id === id) row.remove();
     }
@@ -197,8 +214,8 @@ export class ChatPanel extends HTMLElement {
     if (!this.store || !this.store.loaded) return t("chat.joining");
     if (this.store.socket.connection.state === "expired") return t("chat.expired");
     if (!["live", "back"].includes(this.store.socket.connection.state)) return t("chat.offline");
-    if (this.store.state.chat_rules.muted_all && !this.staff) return t("chat.muted_all");
-    return null;
+    if (this.staff) return null;
+    return this.right?.hindrance() || null;
   }
 
   showRules() {
@@ -236,6 +253,8 @@ export class ChatPanel extends HTMLElement {
       (error) => {
         this.problem.hidden = false;
         fill(this.problem, explain(error));
+        this.right?.learn(error);
+        if (asProblem(error).reason === "slow-mode") this.slowDown(asProblem(error).seconds);
       },
     );
     this.showRules();

@@ -9,7 +9,7 @@
  * sale-form, sale-product, sale-price, sale-units, sale-more, sale-limit, sale-buyers,
  * sale-countdown, sale-duration, sale-hold, sale-preview, sale-low-price, sale-confirm-low,
  * sale-problem, sale-start; sale-row (data-sale, data-phase, data-left), sale-left, sale-cancel,
- * cancel-honour, cancel-void; ticker-row; chat-…
+ * cancel-honour, cancel-void; ticker-row; chat-…; talk-… (moderation/tools.js)
  */
 
 import { asProblem, explain, get, path, post, put } from "../api.js";
@@ -30,6 +30,7 @@ import { phase } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
 import { find, isAccount, me, signInAddress } from "../session.js";
 import { Socket } from "../socket.js";
+import { TalkTools } from "../moderation/tools.js";
 import { onTick } from "../ticker.js";
 
 /** @typedef {import("../types.js").Product} Product */
@@ -58,6 +59,7 @@ class ConsolePage {
     this.sales = h("ul", { class: "sale-list" });
     this.salesHolder = h("div");
     this.chat = /** @type {ChatPanel} */ (h("chat-panel"));
+    this.talk = new TalkTools(this.store);
     this.ticker = h("ol", { class: "ticker-list" });
     this.tickerHolder = h("div");
     this.notice = new NoticePanel(this.store);
@@ -77,7 +79,7 @@ class ConsolePage {
         panel(t("console.sales"), "panel-sales", this.salesHolder),
         panel(t("console.notice"), "panel-notice", this.notice.element),
       ),
-      h("div", { class: "console-right" }, panel(t("console.ticker"), "panel-ticker", this.tickerHolder), panel(t("chat.title"), "panel-chat", this.chat)),
+      h("div", { class: "console-right" }, panel(t("console.ticker"), "panel-ticker", this.tickerHolder), panel(t("chat.title"), "panel-chat", this.talk.element, this.chat)),
     );
     this.view = view;
     fill(app(), h("a", { href: "#main", class: "skip" }, t("common.skip")), siteHeader(), h("main", { class: "console-page" }, this.head.element, view));
@@ -98,6 +100,7 @@ class ConsolePage {
     onTick(() => this.drawSales());
     this.draw();
     this.store.subscribe();
+    this.talk.follow();
     this.socket.open();
   }
 

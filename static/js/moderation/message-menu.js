@@ -1,0 +1,147 @@
+// @ts-check
+/**
+ * What can be done about a message of somebody else: staff delete it, mute or ban who wrote it;
+ * viewers report it. Opened by the button of its row, by the arrow keys of the log and Enter, and on
+ * a phone by a long press.
+ *
+ * testids: message-menu, message-reason, message-delete, message-mute (data-seconds), message-ban,
+ * message-all, report-form, report-reason, report-note, report-send, report-problem
+ */
+
+import { explain } from "../api.js";
+import { makeForm } from "../components/form.js";
+import { busy, field } from "../components/product-bits.js";
+import { makeSheet, toast } from "../components/sheet.js";
+import { append, h, icon } from "../h.js";
+import { t } from "../i18n.js";
+import { REASONS, moderationOf } from "./api.js";
+
+/** @typedef {import("../types.js").ChatMessage} ChatMessage */
+
+/** A press of this long opens the menu, in ms; phones' own menus take about as long. */
+const LONG_PRESS_MS = 500;
+/** Mutes that are offered, in seconds. */
+const MUTES = [60, 600, 3_600, 86_400];
+
+/**
+ * Makes the menus of a log work; answers what makes the button of one message.
+ *
+ * @param {HTMLElement} log @param {string} room @param {boolean} staff
+ * @returns {(message: ChatMessage) => HTMLElement}
+ */
+export function messageMenus(log, room, staff) {
+  /** @type {WeakMap<Element, ChatMessage>} */
+  const messages = new WeakMap();
+  const openFor = (/** @type {Element|null} */ button) => {
+    const message = button && messages.get(button);
+    if (message) openMenu(message, room, staff);
+  };
+  const buttonIn = (/** @type {EventTarget|null} */ target) =>
+    target instanceof Element ? target.closest(".chat-row")?.querySelector(".chat-menu") || null : null;
+  log.addEventListener("keydown", (event) => walk(log, event));
+  longPress(log, (target) => openFor(buttonIn(target)));
+  return (message) => {
+    const label = t("message.menu", { name: message.user.name || t("chat.nameless") });
+    const button = h("button", { type: "button", class: "chat-menu", testid: "chat-menu", tabIndex: -1, "aria-label": label }, icon("more"));
+    button.addEventListener("click", () => openFor(button));
+    messages.set(button, message);
+    return button;
+  };
+}
+
+/** The arrow keys go from menu to menu; the log itself is one stop of the Tab key. @param {HTMLElement} log @param {KeyboardEvent} event */
+function walk(log, event) {
+  if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
+  const buttons = /** @type {HTMLElement[]} */ (Array.from(log.querySelectorAll(".chat-menu")));
+  if (!buttons.length) return;
+  event.preventDefault();
+  const at = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  const next = event.key === "ArrowUp" ? (at < 0 ? buttons.length : at) - 1 : at + 1;
+  (buttons[next] || log).focus();
+}
+
+/** @param {HTMLElement} log @param {(target: EventTarget|null) => void} action */
+function longPress(log, action) {
+  let timer = 0;
+  const stop = () => clearTimeout(timer);
+  log.addEventListener("pointerdown", (event) => {
+    stop();
+    if (event.pointerType === "touch") timer = window.setTimeout(() => action(event.target), LONG_PRESS_MS);
+  });
+  for (const type of ["pointerup", "pointercancel", "pointermove", "scroll"]) log.addEventListener(type, stop, { passive: true });
+  log.addEventListener("contextmenu", (event) => {
+    if (/** @type {PointerEvent} */ (event).pointerType === "touch") event.preventDefault();
+  });
+}
+
+/** @param {ChatMessage} message @param {string} room @param {boolean} staff */
+function openMenu(message, room, staff) {
+  const title = staff ? t("message.title") : t("report.title");
+  const sheet = makeSheet({ title, testid: "message-menu" });
+  const quote = h("blockquote", { class: "quote" }, h("bdi", { class: "quote-name" }, message.user.name || t("chat.nameless")), h("bdi", null, message.text));
+  append(sheet.body, [quote, ...(staff ? staffTools(message, room, sheet.close) : [reportForm(message, room, sheet.close)])]);
+  sheet.open();
+}
+
+/** @param {string} testid */
+export function reasonSelect(testid) {
+  return h("select", { testid }, ...REASONS.map((reason) => h("option", { value: reason }, t(`reason_of.${reason}`))));
+}
+
+/** @param {ChatMessage} message @param {string} room @param {() => void} close */
+function reportForm(message, room, close) {
+  const reason = reasonSelect("report-reason");
+  const note = h("textarea", { rows: 2, maxLength: 300, testid: "report-note" });
+  const button = h("button", { type: "submit", class: "button primary", testid: "report-send" }, t("report.send"));
+  const hint = h("p", { class: "soft" }, t("report.hint"));
+  return makeForm("report-form", [field(t("report.reason"), reason), field(t("report.note"), note), hint], button, async () => {
+    await moderationOf(room).report({ message: message.id, reason: reason.value, note: note.value.trim() });
+    close();
+    toast(t("report.done"), "good");
+  });
+}
+
+/** @param {ChatMessage} message @param {string} room @param {() => void} close @returns {HTMLElement[]} */
+function staffTools(message, room, close) {
+  const api = moderationOf(room);
+  const user = message.user.id;
+  const name = message.user.name || t("chat.nameless");
+  const reason = reasonSelect("message-reason");
+  const all = h("input", { type: "checkbox", testid: "message-all" });
+  const act = (/** @type {HTMLButtonElement} */ button, /** @type {() => Promise<unknown>} */ action, /** @type {string} */ done) => {
+    button.addEventListener("click", () =>
+      busy(
+        button,
+        async () => {
+          await action();
+          close();
+          toast(done, "good");
+        },
+        (error) => toast(explain(error), "bad"),
+      ),
+    );
+    return button;
+  };
+  const remove = act(h("button", { type: "button", class: "button", testid: "message-delete" }, t("message.delete")), () => api.deleteMessage(message.id, reason.value), t("message.deleted"));
+  const mutes = MUTES.map((seconds) =>
+    act(
+      h("button", { type: "button", class: "button small", testid: "message-mute", "data-seconds": String(seconds) }, muteWords(seconds)),
+      () => api.mute({ user, seconds, reason: reason.value, delete_messages: all.checked }),
+      t("message.muted", { name }),
+    ),
+  );
+  const ban = act(h("button", { type: "button", class: "button danger", testid: "message-ban" }, t("message.ban")), () => api.ban({ user, reason: reason.value, delete_messages: all.checked }), t("message.banned", { name }));
+  return [
+    field(t("message.reason"), reason, t("message.reason_hint")),
+    h("div", { class: "actions start" }, remove),
+    h("div", { class: "stack" }, h("p", { class: "field-label" }, t("message.mute", { name })), h("div", { class: "actions start" }, ...mutes)),
+    h("label", { class: "check" }, all, h("span", null, t("message.all"))),
+    h("div", { class: "actions start" }, ban),
+  ];
+}
+
+/** @param {number} seconds */
+function muteWords(seconds) {
+  if (seconds < 3_600) return t("message.minutes", { n: seconds / 60 });
+  return t("message.hours", { n: seconds / 3_600 });
+}
