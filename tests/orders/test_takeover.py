@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from liveserver.db import make_engine
@@ -226,3 +227,14 @@ async def test_one_buyer_has_one_reservation_in_flight(sqlite_url: str) -> None:
             return_exceptions=True,
         )
         assert [type(result) for result in results] == [bytes, InFlight, InFlight]
+
+
+async def test_a_database_that_lets_nobody_in_is_broken_and_not_a_mistake_of_ours(
+    postgres_url: str,
+) -> None:
+    """As while it starts or recovers: whoever asks hears of a failure, and may ask again."""
+    nobody = make_url(postgres_url).set(database="nobody").render_as_string(hide_password=False)
+    engine = make_engine(nobody)
+    with pytest.raises(Broken):
+        await SqlLedger(engine).read_lease()
+    await engine.dispose()
