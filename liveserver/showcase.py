@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FEED_BATCH = 500  # events read at once; bounds memory and the time of one round
 SHELF_PAUSE_SECONDS = 0.25  # gathers products, since a rush changes the same few again and again
-ROUND_SECONDS = 0.005  # gathers the news of a rush into fewer calls on the bus
+ROUND_SECONDS = 0.02  # gathers the news of a rush into fewer calls on the bus
 ROUND_MAX_SECONDS = 0.25  # in the worst rush: 2,000 steps of orders a second are always told
 POLL_SECONDS = 1.0  # looks at the feed even without news, such as after a take-over
 RETRY_SECONDS = 0.5  # after the bus or the database did not answer
