@@ -43,7 +43,17 @@ class Viewer(Protocol):
 class Channel:
     """One watched channel on this worker."""
 
-    __slots__ = ("_heads", "held", "name", "position", "recent", "rules", "unwritten", "viewers")
+    __slots__ = (
+        "_heads",
+        "base",
+        "held",
+        "name",
+        "position",
+        "recent",
+        "rules",
+        "unwritten",
+        "viewers",
+    )
 
     def __init__(self, name: str, rules: Rules) -> None:
         self.name = name
@@ -53,6 +63,7 @@ class Channel:
         self.recent: deque[Publication] | None = None
         self.held: deque[Publication] | None = None  # not None: a gap is being filled
         self.viewers = 0
+        self.base: bytes | None = None  # the last payload written, for differences to it
         self._heads: dict[tuple[Encoding, str], bytes] = {}
 
     @property
@@ -157,12 +168,14 @@ class Topic:
     def idle(self) -> bool:
         return not self.of and not self.waiting
 
-    def enter(self, viewer: Viewer, channel: Channel) -> None:
+    def enter(self, viewer: Viewer, channel: Channel, *, delta: bool = False) -> None:
+        """`delta`: it takes differences. Such a channel is a topic of its own."""
         group = self.of.get(viewer)
         before = group.audience.channels if group else frozenset[str]()
         if channel.name not in before:
             channel.viewers += 1
-            self._move(viewer, before | {channel.name})
+            variant = viewer.variant.delta if delta else None
+            self._move(viewer, before | {channel.name}, variant)
 
     def leave(self, viewer: Viewer, channel: Channel) -> None:
         group = self.of.get(viewer)
@@ -192,13 +205,22 @@ class Topic:
             channel.unwritten = 0
         return due
 
-    def _move(self, viewer: Viewer, channels: frozenset[str]) -> None:
+    def settle_fresh(self, channel: str) -> None:
+        """Who takes differences of the channel has had a whole publication now."""
+        for audience, group in list(self.groups.items()):
+            if audience.variant.then is not None and channel in audience.channels:
+                for viewer in group.everyone():
+                    self._move(viewer, audience.channels, audience.variant.then)
+
+    def _move(
+        self, viewer: Viewer, channels: frozenset[str], variant: Variant | None = None
+    ) -> None:
         if old := self.of.pop(viewer, None):
             old.discard(viewer)
             if not old.viewers:
                 del self.groups[old.audience]
         if channels:
-            audience = Audience(channels, viewer.variant)
+            audience = Audience(channels, variant or viewer.variant)
             group = self.groups.get(audience)
             if group is None:
                 group = self.groups[audience] = Group(audience)

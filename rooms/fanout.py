@@ -9,10 +9,11 @@ frame first (`ahead`), so that whatever it is told next fits what it had.
 import logging
 from collections.abc import Iterable, Sequence
 
+from rooms import fossil
 from rooms.audience import Audience, Topic, Viewer
 from rooms.bus import Publication
-from rooms.frames import Encoding
-from rooms.protocol import watched
+from rooms.frames import DeltaEncoding, Encoding
+from rooms.protocol import one_line, watched
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,13 @@ class Job:
 
     __slots__ = (
         "_at",
+        "_bases",
         "_built",
         "_due",
         "_early",
         "_lines",
         "_named",
+        "_patches",
         "_places",
         "_rest",
         "_topic",
@@ -50,8 +53,30 @@ class Job:
         self._places: dict[Viewer, tuple[int, int]] | None = None  # group and index, once asked for
         self._lines: dict[Encoding, list[Line]] = {}
         self._built: dict[Audience, tuple[bytes, bytes]] = {}
+        deltas = any(channel.rules.delta for channel in topic.channels.values())
+        self._bases = [self._take_base(item) for item in due] if deltas else []
+        self._patches: dict[int, bytes | None] = {}  # by the index in `due`
         self.frames = 0  # written so far, one a viewer
         self.bytes = 0
+
+    def _take_base(self, item: Publication) -> bytes | None:
+        """The payload before this one, where a channel's subscribers may take differences."""
+        channel = self._topic.channels[watched(item.channel)]
+        if not channel.rules.delta or item.channel != channel.name:
+            return None
+        base, channel.base = channel.base, one_line(item.data)
+        return base
+
+    @property
+    def with_bases(self) -> set[str]:
+        """Channels of which differences can be made to what this job writes."""
+        if not self._bases:
+            return set()
+        return {
+            item.channel
+            for item in self._due
+            if item.channel in self._topic.channels and self._topic.channels[item.channel].base
+        }
 
     @property
     def done(self) -> bool:
@@ -109,7 +134,7 @@ class Job:
         encoding = wanted.variant.encoding
         lines = self._lines.get(encoding)
         if lines is None:
-            lines = self._lines[encoding] = [self._line(encoding, item) for item in self._due]
+            lines = self._lines[encoding] = self._encode(encoding)
         mine = [line for line in lines if line[0] in wanted.channels]
         kept = [line for _, droppable, line in mine if not droppable]
         full = wanted.variant.frames([line for _, _, line in mine])
@@ -117,12 +142,40 @@ class Job:
             return full, full
         return full, wanted.variant.frames(kept) if kept else b""
 
-    def _line(self, encoding: Encoding, item: Publication) -> Line:
+    def _encode(self, encoding: Encoding) -> list[Line]:
+        whole = {item.channel for item in self._due} if _is_fresh(encoding) else set[str]()
+        lines = []
+        for index, item in enumerate(self._due):
+            patch = None if item.channel in whole else self._patch(index, encoding)
+            whole.discard(item.channel)
+            lines.append(self._line(encoding, item, patch))
+        return lines
+
+    def _patch(self, index: int, encoding: Encoding) -> bytes | None:
+        """What makes this payload from the one before; made once."""
+        if not self._bases or not isinstance(encoding, DeltaEncoding):
+            return None
+        base = self._bases[index]
+        if base is None:
+            return None
+        if index not in self._patches:
+            self._patches[index] = fossil.create(base, one_line(self._due[index].data))
+        return self._patches[index]
+
+    def _line(self, encoding: Encoding, item: Publication, patch: bytes | None) -> Line:
         channel = self._topic.channels[watched(item.channel)]
         if item.offset and not channel.tracked:  # positions are for those who can recover by them
             item = Publication(channel=item.channel, data=item.data, info=item.info)
-        line = encoding.push(channel.head(encoding, item.channel), item)
+        head = channel.head(encoding, item.channel)
+        if isinstance(encoding, DeltaEncoding) and item.channel == channel.name:
+            line = encoding.push_after(head, item, patch)
+        else:
+            line = encoding.push(head, item)
         return channel.name, channel.droppable, line
+
+
+def _is_fresh(encoding: Encoding) -> bool:
+    return isinstance(encoding, DeltaEncoding) and encoding.fresh
 
 
 def write_all(viewers: Iterable[Viewer], frame: bytes, lean: bytes) -> None:

@@ -58,7 +58,7 @@ class Encoding(Protocol):
 class Variant:
     """One way to turn publications into bytes for a transport."""
 
-    __slots__ = ("encoding", "frames", "name", "own_frames", "ping_frame")
+    __slots__ = ("delta", "encoding", "frames", "name", "own_frames", "ping_frame", "then")
 
     def __init__(
         self,
@@ -76,6 +76,8 @@ class Variant:
         self.own_frames = own_frames
         self.frames = shared_frames or own_frames
         self.ping_frame = own_frames([encoding.ping])
+        self.delta: Variant | None = None  # for channels of which it takes differences
+        self.then: Variant | None = None  # after the first publication, which is whole
 
     def __repr__(self) -> str:
         return f"<variant {self.name}>"
@@ -203,11 +205,35 @@ def stream_events(lines: Iterable[bytes]) -> bytes:
     return b"".join(b"data: " + line + b"\n\n" for line in lines)
 
 
+class DeltaEncoding(JsonEncoding):
+    """
+    JSON for subscribers who take differences; while `fresh`, they have nothing to apply one to.
+
+    Publications have the data of a text. The hub makes each difference once for all.
+    """
+
+    def __init__(self, *, fresh: bool) -> None:
+        self.fresh = fresh
+
+    def push_after(self, head: bytes, item: Publication, patch: bytes | None) -> bytes:
+        """One pub push; `patch` makes the payload from that of the pub before."""
+        return head + protocol.delta_publication(item, patch) + b"}}"
+
+
+def _with_delta(variant: Variant) -> Variant:
+    first = Variant(f"{variant.name}_fresh", FRESH, variant.own_frames, variant.frames)
+    first.then = Variant(f"{variant.name}_delta", DELTA, variant.own_frames, variant.frames)
+    variant.delta = first
+    return variant
+
+
 JSON = JsonEncoding()
-JSON_TEXT = Variant("json", JSON, text_frames)
-JSON_DEFLATE = Variant("json_deflate", JSON, text_frames, deflated_text_frames)
-JSON_STREAM = Variant("json_http_stream", JSON, stream_lines)
-JSON_EVENTS = Variant("json_sse", JSON, stream_events)
+FRESH = DeltaEncoding(fresh=True)
+DELTA = DeltaEncoding(fresh=False)
+JSON_TEXT = _with_delta(Variant("json", JSON, text_frames))
+JSON_DEFLATE = _with_delta(Variant("json_deflate", JSON, text_frames, deflated_text_frames))
+JSON_STREAM = _with_delta(Variant("json_http_stream", JSON, stream_lines))
+JSON_EVENTS = _with_delta(Variant("json_sse", JSON, stream_events))
 
 PROTOBUF = protobuf.ProtobufEncoding()
 PROTOBUF_BINARY = Variant("protobuf", PROTOBUF, binary_frames)

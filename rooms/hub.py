@@ -75,11 +75,11 @@ class Hub:
             state = topic.channels[name] = Channel(name, rules)
         return state
 
-    def enter(self, topic: Topic, channel: Channel, viewer: Viewer) -> None:
+    def enter(self, topic: Topic, channel: Channel, viewer: Viewer, *, delta: bool = False) -> None:
         """From now on the viewer gets what follows on what was written of the channel."""
         if topic.job is not None:
             topic.job.ahead(viewer)
-        topic.enter(viewer, channel)
+        topic.enter(viewer, channel, delta=delta)
 
     def leave(self, topic_name: str, channel_name: str, viewer: Viewer) -> None:
         """The viewer gets nothing more of the channel. Unknown ones are ignored."""
@@ -168,6 +168,8 @@ class Hub:
         if topic.job is not None:
             topic.job.finish()
         topic.job = Job(topic, topic.take_pending())
+        for channel in topic.job.with_bases:
+            topic.settle_fresh(channel)
         return topic.job
 
     def hasten(self, topic: Topic) -> None:

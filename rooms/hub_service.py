@@ -66,14 +66,16 @@ class HubService:
         rules: Rules,
         *,
         since: Position | None = None,
+        delta: bool = False,
         admit: Callable[[Entered], bool],
     ) -> None:
         """
         Add the viewer to the channel and hand `admit` its answer in the same step of the loop.
 
-        `since` is the position it wants to recover from. `admit` writes the reply and returns
-        True; False (the connection closed meanwhile, or refuses an unrecovered position) leaves
-        the viewer outside. Nothing can be delivered between `admit` and the entry.
+        `since` is the position it wants to recover from; `delta` says that it takes differences.
+        `admit` writes the reply and returns True; False (the connection closed meanwhile, or
+        refuses an unrecovered position) leaves the viewer outside. Nothing can be delivered between
+        `admit` and the entry.
         """
         topic = self.hub.topic(topic_name)
         topic.waiting += 1
@@ -82,7 +84,7 @@ class HubService:
             channel = self.hub.channel(topic, channel_name, rules)
             entered = await self._entered(topic, channel, since)
             if admit(entered):
-                self.hub.enter(topic, channel, viewer)
+                self.hub.enter(topic, channel, viewer, delta=delta)
         finally:
             topic.waiting -= 1
 

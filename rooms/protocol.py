@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Raw
 
+from rooms import fossil
 from rooms.bus import Position, Publication
 
 MAX_ID = 2**32 - 1  # a command's id is a uint32
@@ -61,6 +62,7 @@ class Subscribe(msgspec.Struct):
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
+    delta: str = ""
     flag: int = 0
     type: int = 0  # 0 = a plain stream; the others (map, shared poll) are not offered
     tf: Raw = Raw()  # a filter by publication tags; not offered
@@ -200,6 +202,7 @@ class SubscribeResult(msgspec.Struct, omit_defaults=True, kw_only=True):
     offset: int = 0
     positioned: bool = False
     was_recovering: bool = False
+    delta: bool = False
 
 
 class ConnectResult(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -306,6 +309,28 @@ def publication(item: Publication) -> bytes:
     return b"".join(parts)
 
 
+def delta_publication(item: Publication, patch: bytes | None) -> bytes:
+    """
+    The same for those who take differences: `data` is a text, the payload or what makes it from
+    the one before.
+    """
+    text = one_line(item.data) if patch is None else patch
+    whole = publication(msgspec.structs.replace(item, data=_encode(text.decode())))
+    return whole if patch is None else whole[:-1] + b',"delta":true}'
+
+
+def delta_publications(items: Iterable[Publication]) -> list[Raw]:
+    """The first whole, each of the others as a difference to the one before."""
+    out: list[Raw] = []
+    before: bytes | None = None
+    for item in items:
+        text = one_line(item.data)
+        patch = None if before is None else fossil.create(before, text)
+        out.append(Raw(delta_publication(item, patch)))
+        before = text
+    return out
+
+
 def publications(items: Iterable[Publication]) -> list[Raw]:
     return [Raw(publication(item)) for item in items]
 
@@ -317,6 +342,7 @@ def subscribed(
     recovered: bool = False,
     missed: Iterable[Publication] = (),
     ttl: int | None = None,
+    delta: bool = False,
 ) -> SubscribeResult:
     """
     The answer to a subscription at `position` (None: the channel keeps no positions).
@@ -324,7 +350,7 @@ def subscribed(
     A recovered one names the offset that was asked for, and the SDK counts on from there while it
     reads the publications; every other names the offset from which on pushes follow.
     """
-    result = SubscribeResult(was_recovering=requested is not None)
+    result = SubscribeResult(was_recovering=requested is not None, delta=delta)
     if ttl is not None:
         result.expires, result.ttl = True, ttl
     if position is None:
@@ -335,7 +361,7 @@ def subscribed(
     if requested is not None and recovered:
         result.recovered = True
         result.offset = requested.offset
-        result.publications = publications(missed)
+        result.publications = (delta_publications if delta else publications)(missed)
     return result
 
 

@@ -159,12 +159,18 @@ class Commands:
         if request.recover and positioned:
             since = Position(request.epoch, request.offset)
         expires_at = claims.exp if claims else None
+        delta = (
+            request.delta in rules.delta
+            and positioned
+            and session.connection.variant.delta is not None
+        )
         subscription = Subscription(
             request.channel,
             topic_of(request.channel),
             rules,
             session.client_info(bytes(claims.info) if claims else b""),
             expires_at=expires_at,
+            delta=delta,
         )
         must_recover = bool(request.flag & FLAG_REJECT_UNRECOVERED)
         refused = False
@@ -175,7 +181,7 @@ class Commands:
             self._note_recovery(entered, since)
             if not refused:
                 ttl = None if expires_at is None else session.ttl(expires_at)
-                result = _result(entered, since, positioned=positioned, ttl=ttl)
+                result = _result(entered, since, positioned=positioned, ttl=ttl, delta=delta)
                 session.reply(Reply(id=id, subscribe=result))
             return not refused
 
@@ -216,6 +222,7 @@ class Commands:
                 channel,
                 rules,
                 since=since,
+                delta=subscription.delta,
                 admit=answer,
             )
         finally:
@@ -386,7 +393,12 @@ class Commands:
 
 
 def _result(
-    entered: Entered, since: Position | None, *, positioned: bool, ttl: int | None = None
+    entered: Entered,
+    since: Position | None,
+    *,
+    positioned: bool,
+    ttl: int | None = None,
+    delta: bool = False,
 ) -> protocol.SubscribeResult:
     return protocol.subscribed(
         entered.position if positioned else None,
@@ -394,4 +406,5 @@ def _result(
         recovered=entered.recovered,
         missed=entered.missed,
         ttl=ttl,
+        delta=delta,
     )

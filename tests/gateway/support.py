@@ -39,6 +39,10 @@ NAMESPACES = {
     "plain": {"publish": "anyone"},
     "news": {"history_size": 3, "history_ttl_seconds": 300, "recovery": True, "publish": "anyone"},
     "kept": {"history_size": 50, "history_ttl_seconds": 300, "recovery": True, "publish": "anyone"},
+    "delta": {
+        "history_size": 50, "history_ttl_seconds": 300, "recovery": True, "publish": "anyone",
+        "delta": ["fossil"],
+    },
     "log": {"history_size": 50, "history_ttl_seconds": 300, "publish": "anyone"},
 }  # fmt: skip
 
