@@ -46,6 +46,9 @@ from orders.shapes import Order
 
 #: Orders that one batch ends at most, so that a new reserve never waits for more (orders.md).
 MAX_ENDED_IN_A_BATCH = 500
+#: The same while somebody waits: buyers share the writer with a crowd of deadlines, and each of
+#: their requests waits for the batch before its own too.
+MAX_ENDED_BESIDE_REQUESTS = 100
 
 
 class Failure(Exception):
@@ -117,6 +120,7 @@ class Wanted(msgspec.Struct):
     places: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (buyer, key)
     due_at: int | None = None  # orders whose deadline came by then
     void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
+    most_ended: int = MAX_ENDED_IN_A_BATCH  # of those two, each
 
     def __bool__(self) -> bool:
         return bool(

@@ -20,7 +20,6 @@ from orders import schema_sql as t
 from orders.failures_sql import ERRORS, failure_of
 from orders.lease import Lease
 from orders.ledger import (
-    MAX_ENDED_IN_A_BATCH,
     Broken,
     Effects,
     Facts,
@@ -33,9 +32,8 @@ from orders.ledger import (
     Wanted,
     follow,
 )
-from orders.order import TIMED, VOIDABLE
+from orders.order import VOIDABLE
 from orders.rows import (
-    OPEN_STATES,
     VOID_WANTED,
     CouponRow,
     GrantRow,
@@ -209,28 +207,28 @@ class SqlTransaction:
             rows = await self._select(t.orders, o.id.in_(sorted(wanted.orders)))
             facts.orders |= {order.id: order for order in _rows(OrderRow, rows)}
         if wanted.due_at is not None:
-            await self._read_due(facts, wanted.due_at)
+            await self._read_due(facts, wanted.due_at, wanted.most_ended)
         if wanted.void_sale is not None:
             query = (
                 select(t.orders)
                 .where(o.flash_sale_id == wanted.void_sale)
                 .where(o.state.in_(VOIDABLE))
-                .limit(MAX_ENDED_IN_A_BATCH)
+                .limit(wanted.most_ended)
                 .with_for_update()
             )
             found = _rows(OrderRow, await self._connection.execute(query))
             facts.void = [order.id for order in found]
-            facts.void_more = len(found) == MAX_ENDED_IN_A_BATCH
+            facts.void_more = len(found) == wanted.most_ended
             facts.orders |= {order.id: facts.orders.get(order.id, order) for order in found}
 
-    async def _read_due(self, facts: Facts, due_at: int) -> None:
+    async def _read_due(self, facts: Facts, due_at: int, most: int) -> None:
         o = t.orders.c
-        held = select(t.orders).where(o.state.in_(TIMED))
+        held = select(t.orders).where(t.IS_TIMED)
         query = held.where(o.expires_at <= due_at).order_by(o.expires_at)
-        query = query.limit(MAX_ENDED_IN_A_BATCH).with_for_update()
+        query = query.limit(most).with_for_update()
         found = _rows(OrderRow, await self._connection.execute(query))
         facts.due = [order.id for order in found]
-        facts.due_more = len(found) == MAX_ENDED_IN_A_BATCH
+        facts.due_more = len(found) == most
         facts.orders |= {order.id: facts.orders.get(order.id, order) for order in found}
         facts.next_due_at = await _next_due(self._connection, due_at)
 
@@ -307,12 +305,12 @@ def _rows(kind: type[T], rows: CursorResult[Any]) -> list[T]:
 
 
 def _is_open() -> Any:
-    return t.flash_sale.c.state.in_(OPEN_STATES)
+    return t.IS_OPEN
 
 
 async def _next_due(connection: AsyncConnection, after: int) -> int | None:
     o = t.orders.c
-    query = select(func.min(o.expires_at)).where(o.state.in_(TIMED), o.expires_at > after)
+    query = select(func.min(o.expires_at)).where(t.IS_TIMED, o.expires_at > after)
     earliest: int | None = (await connection.execute(query)).scalar_one()
     return earliest
 

@@ -26,7 +26,7 @@ class SqlPayments:
         query = (
             select(p.provider, p.id, p.order_id, p.amount_cents, p.currency)
             .join(t.orders, o.id == p.order_id)
-            .where(o.state == "payment_unknown", p.state.in_(UNSURE), o.id > after)
+            .where(t.IS_UNKNOWN, p.state.in_(UNSURE), o.id > after)
             .order_by(o.id, p.provider, p.id)
             .limit(limit)
         )

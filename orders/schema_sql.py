@@ -248,6 +248,12 @@ address = Table(
     Index(None, "purge_at"),
 )  # fmt: skip
 
+#: Conditions of the partial indexes above, to be used in queries as they are: written with
+#: parameters, SQLite reads the whole table instead of the index.
+IS_TIMED = text(_states("orders.state", TIMED))
+IS_UNKNOWN = text("orders.state = 'payment_unknown'")
+IS_OPEN = text("flash_sale.state IN ('scheduled', 'running')")
+
 lease = Table(
     "lease", metadata,
     _text("name", key=True),

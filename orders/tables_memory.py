@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from orders.lease import RELEASED, Lease
 from orders.ledger import (
-    MAX_ENDED_IN_A_BATCH,
     Effects,
     Facts,
     LeaseLost,
@@ -218,9 +217,9 @@ def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
             for row in tables.orders.values()
             if row.state in TIMED and row.expires_at is not None and row.expires_at <= due_at
         ]
-        due = sorted(due, key=lambda row: (row.expires_at or 0, row.id))[:MAX_ENDED_IN_A_BATCH]
+        due = sorted(due, key=lambda row: (row.expires_at or 0, row.id))[: wanted.most_ended]
         facts.due = [row.id for row in due]
-        facts.due_more = len(due) == MAX_ENDED_IN_A_BATCH
+        facts.due_more = len(due) == wanted.most_ended
         _found(tables.orders, set(facts.due), facts.orders)
         facts.next_due_at = next_due(tables, due_at)
     if wanted.void_sale is not None:
@@ -229,8 +228,8 @@ def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
             for row in tables.orders.values()
             if row.flash_sale_id == wanted.void_sale and row.state in VOIDABLE
         ]
-        facts.void = sorted(void)[:MAX_ENDED_IN_A_BATCH]
-        facts.void_more = len(facts.void) == MAX_ENDED_IN_A_BATCH
+        facts.void = sorted(void)[: wanted.most_ended]
+        facts.void_more = len(facts.void) == wanted.most_ended
         _found(tables.orders, set(facts.void), facts.orders)
 
 

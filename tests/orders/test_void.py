@@ -79,7 +79,7 @@ async def test_a_void_cancel_goes_on_under_the_next_holder(
     database_url: str, monkeypatch: pytest.MonkeyPatch, commits_first: bool
 ) -> None:
     """Killed before or just after the commit of its second batch: in the end nothing is left."""
-    monkeypatch.setattr("orders.ledger_sql.MAX_ENDED_IN_A_BATCH", BATCH)
+    monkeypatch.setattr("orders.decide.MAX_ENDED_IN_A_BATCH", BATCH)
     async with database(database_url) as engine:
         clock, ledger = Clock(), MortalLedger(engine)
         one = Shop(ledger, clock)
