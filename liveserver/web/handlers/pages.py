@@ -92,6 +92,7 @@ PAGES = {
     "/merchant": "merchant.html",
     "/setup": "setup.html",
     "/login": "login.html",
+    "/shows/{show}": "show.html",
     "/overlay/card/{room}": "overlay.html",
     "/overlay/chat/{room}": "overlay.html",
     "/overlay/countdown/{room}": "overlay.html",
