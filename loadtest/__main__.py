@@ -13,6 +13,7 @@ from loadtest import (
     bench_writer,
     books,
     checker,
+    fanout_report,
     faults,
     journal,
     reserve,
@@ -29,6 +30,9 @@ def main() -> None:
     add_writer(scenarios.add_parser("writer", help="the writer alone, and the usual way beside it"))
     add_reserve(scenarios.add_parser("reserve", help="orders end to end, through viewer sockets"))
     add_figures(scenarios.add_parser("figures", help="the whole table of docs/benchmarks.md"))
+    fanout_report.add_arguments(
+        scenarios.add_parser("fanout", help="deliveries, latency, memory; against other servers")
+    )
     options = parser.parse_args()
     raise SystemExit(options.go(options))
 
