@@ -35,9 +35,12 @@ export class SpeakingRight {
   /** @param {any} event on the viewer's own channel */
   hear(event) {
     if (event.room !== this.store.id) return;
-    if (event.type === "moderation.muted") this.mute(event.until);
-    else if (event.type === "moderation.banned") {
+    if (event.type === "moderation.muted") {
+      this.mute(event.until);
+      if (this.hindrance()) toast(t("reason.muted", { at: clockTime(event.until) }), "bad"); // not for a mute of long ago
+    } else if (event.type === "moderation.banned") {
       this.banned = event.banned;
+      if (event.banned) toast(t("reason.banned"), "bad");
       this.onChange();
     } else if (event.type === "moderation.held") toast(t(`held_to_sender.${event.state}`));
     else if (event.type === "moderation.report") toast(t(`report_outcome.${event.state}`), "good");
