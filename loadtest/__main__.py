@@ -116,7 +116,9 @@ def go_reserve(options: argparse.Namespace) -> int:
 
 
 def add_faults(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--only", default="", metavar="F2,F5", help="these faults alone")
+    parser.add_argument(
+        "--only", default="", metavar="F2,standby", help="these faults, or words of their names"
+    )
     parser.add_argument("--short", action="store_true", help="a few cells, shorter faults")
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--folder", type=Path, help="where cells run; kept where one failed")

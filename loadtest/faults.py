@@ -1,8 +1,8 @@
 """
 The fault runner: real processes, load running, one fault a cell, then the checker.
 
-`python -m loadtest faults` runs all cells and writes the table; `--only F2,F5` some; `--short` a
-few, with shorter faults; `--database postgres` on PostgreSQL. A cell fails when something was
+`python -m loadtest faults` runs all cells and writes the table; `--only F2,standby` some; `--short`
+a few, with shorter faults; `--database postgres` on PostgreSQL. A cell fails when something was
 violated, and also when it proves nothing: too few attempts, none in flight at the fault, none
 acknowledged after it, no sign that it struck.
 """
@@ -123,7 +123,11 @@ def run_checker(database: str, lines: Path, outage_ms: int) -> list[str]:
 
 def chosen(only: set[str], short: bool) -> list[tuple[Cell, float]]:
     """The cells to run and how long their faults last."""
-    cells = [cell for cell in CELLS if not only or cell.fault in only]
+    cells = [
+        cell
+        for cell in CELLS
+        if not only or cell.fault in only or any(len(x) > 3 and x in cell.name for x in only)
+    ]
     if not short:
         return [(cell, cell.seconds) for cell in cells]
     return [(cell, cell.short) for cell in cells if cell.short is not None]
@@ -142,5 +146,5 @@ def run(only: set[str], short: bool, folder: Path, report: Path | None, database
         if not result.bad:
             shutil.rmtree(place, ignore_errors=True)
     if report is not None:
-        write_report(report, database, results)
+        write_report(report, database, results, whole=not only and not short)
     return sum(bool(result.bad) for result in results)

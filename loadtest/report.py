@@ -97,17 +97,37 @@ def longest_silence(begun: float, told: Iterable[float]) -> float:
     return max((b - a for a, b in itertools.pairwise(moments)), default=0.0)
 
 
-def write_report(path: Path, database: str, results: list[Result]) -> None:
-    """Put the table of a database between its marks; the words around it are written by hand."""
+def write_report(path: Path, database: str, results: list[Result], *, whole: bool) -> None:
+    """
+    Put the table of a database between its marks; the words around it are written by hand.
+
+    A run of some cells alone replaces their rows in the table that is there, and says so.
+    """
     begin, end = f"<!-- faults {database}: begin -->", f"<!-- faults {database}: end -->"
-    rows = "\n".join(result.row() for result in results)
-    failed = sum(bool(result.bad) for result in results)
-    left = sum(bool(result.not_here) for result in results)
-    run = f"{len(results) - left} cells, {failed} failed, {left} not applicable"
-    table = f"{begin}\n{run}. {circumstances()}\n\n{HEAD}\n{rows}\n{end}"
-    old = path.read_text(encoding="utf-8")
-    before, _, rest = old.partition(begin)
-    path.write_text(before + table + rest.partition(end)[2], encoding="utf-8")
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    old, _, after = rest.partition(end)
+    rows = {} if whole else {place(row): row for row in old.splitlines() if row.startswith("| F")}
+    rows |= {place(row): row for row in (result.row() for result in results)}
+    notes = [circumstances()]
+    if not whole:
+        known = [line for line in old.splitlines() if line and not line.startswith("|")]
+        again = ", ".join(sorted({result.cell.fault for result in results}))
+        notes = [*known[1:], f"Again, {len(results)} of {again}: {notes[0]}"]
+    table = "\n".join([begin, summary(list(rows.values())), "", "\n\n".join(notes), ""])
+    path.write_text(f"{before}{table}\n{HEAD}\n" + "\n".join(rows.values()) + f"\n{end}{after}")
+
+
+def place(row: str) -> str:
+    """What a row is about: fault and name."""
+    return "|".join(row.split("|")[1:3])
+
+
+def summary(rows: list[str]) -> str:
+    """How many cells there are, and how they ended."""
+    verdicts = [row.rstrip(" |").rpartition("|")[2].strip() for row in rows]
+    left, passed = verdicts.count("n/a"), verdicts.count("none")
+    ran = len(rows) - left
+    return f"{ran} cells, {ran - passed} failed, {left} not applicable."
 
 
 def circumstances() -> str:

@@ -75,3 +75,21 @@ def test_a_journal_whose_last_line_was_cut_is_read(tmp_path: Path) -> None:
         lines.note("sale", sale="s")
     path.write_text(path.read_text() + '{"kind": "as')
     assert [line["sale"] for line in read(path)] == ["s"]
+
+
+def test_a_run_of_some_cells_replaces_their_rows_alone(tmp_path: Path) -> None:
+    """The others stay as they were measured, and the report says what was run again."""
+    path = tmp_path / "report.md"
+    path.write_text("words\n<!-- faults sqlite: begin -->\n<!-- faults sqlite: end -->\nmore\n")
+    first = [report.Result(cell, attempts=1, bad=["wrong"]) for cell in CELLS[:3]]
+    report.write_report(path, "sqlite", first, whole=True)
+    text = path.read_text()
+    assert "3 cells, 3 failed, 0 not applicable." in text
+    again = report.Result(CELLS[1], attempts=2)
+    report.write_report(path, "sqlite", [again], whole=False)
+    text = path.read_text()
+    assert "3 cells, 2 failed, 0 not applicable." in text
+    assert text.startswith("words\n") and text.endswith("<!-- faults sqlite: end -->\nmore\n")
+    rows = [line for line in text.splitlines() if line.startswith("| F")]
+    assert rows == [first[0].row(), again.row(), first[2].row()]
+    assert "Again, 1 of F2: " in text
