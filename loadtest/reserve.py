@@ -40,6 +40,7 @@ class Order(msgspec.Struct):
     id: str
     state: str
     flash_sale: str
+    amount_cents: int
     buyer: Holder
     lines: list[Line]
 
@@ -76,7 +77,8 @@ class Result:
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
-    orders: list[tuple[str, str, str]] = field(default_factory=list)  # (id, user, key)
+    #: (id, user, key, the whole reply)
+    orders: list[tuple[str, str, str, bytes]] = field(default_factory=list)
     told: int = 0  # news on the buyers' own channels
     told_after: float = 0.0  # the last answer, until the last of these
 
@@ -145,11 +147,12 @@ class Buyer:
         if (
             order.flash_sale != self.sale
             or self.user not in ("", order.buyer.id)
+            or order.amount_cents != PRICE_CENTS
             or [(line.quantity, line.unit_price_cents) for line in order.lines]
             != [(1, PRICE_CENTS)]
         ):
             return "WRONG ORDER"
-        self.result.orders.append((order.id, self.user, f"{self.key}{self.count}"))
+        self.result.orders.append((order.id, self.user, f"{self.key}{self.count}", line))
         return "order"
 
     def send(self) -> None:
@@ -183,7 +186,7 @@ async def run(
         for person in people:
             assert person.client is not None
             person.client.transport.close()
-    given = [order for order, _, _ in result.orders]
+    given = [order for order, *_ in result.orders]
     result.outcomes["GIVEN TWICE"] += len(given) - len(set(given))
     result.outcomes = +result.outcomes
     return result
@@ -237,9 +240,10 @@ async def prepare(
 def write_down(result: Result, journal: Journal, units: int) -> None:
     """The orders as buyers were told of them, for the checker. Times are of this call."""
     journal.note("sale", sale=result.sale, units=units, limit=1_000_000)
-    for order, user, key in result.orders:
+    for _, user, key, line in result.orders:
+        body = line[line.index(b'"order":') + 8 : -3].decode()  # byte for byte
         journal.note(
-            "ask", sent=now(), told=now(), buyer=user, status=201, body=f'{{"id":"{order}"}}',
+            "ask", sent=now(), told=now(), buyer=user, status=201, body=body,
             what="reserve", sale=result.sale, key=key, quantity=1, price_cents=PRICE_CENTS,
         )  # fmt: skip
 
