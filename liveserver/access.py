@@ -86,6 +86,7 @@ ACTIONS: dict[str, Rule] = {
     "room.start": HOST,
     "room.end": HOST,
     "room.notice": ROOM_STAFF,
+    "room.caption": ROOM_STAFF,
     "room.pin": ROOM_STAFF,
     "room.shelf": ROOM_STAFF,
     "room.products": ROOM_STAFF,
@@ -102,6 +103,7 @@ ACTIONS: dict[str, Rule] = {
     "words.edit": ADMIN,  # the lists of all rooms
     # video
     "video.key": HOST,
+    "video.preflight": HOST,
     "video.publish": ANYONE,  # the stream key is the right, or what `video.key` says
     "video.watch": ANYONE,
     # shows

@@ -280,6 +280,13 @@ class RoomService:
         message = Message(channel=f"room:{room}", data=data, numbered=False)
         await self._outbox.send(room, [message])
 
+    async def caption(self, room: str, words: str) -> None:
+        """Show what is being said, to those who want it written. Raises WrongState, Invalid."""
+        if (await self.get(room)).state != "live":
+            raise WrongState("The room is not live")
+        line = text.clean(words, longest=text.CAPTION_LENGTH_MAX, what="The caption")
+        await self.advise(room, {"type": "caption", "text": line})
+
     async def announce(self, room: str, event: dict[str, Any]) -> None:
         """Tell the room something that is numbered and changes none of its state."""
         data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})

@@ -13,6 +13,7 @@ from rooms.errors import Invalid
 
 CHAT_LENGTH_MAX = 200  # characters
 NOTICE_LENGTH_MAX = 500
+CAPTION_LENGTH_MAX = 300  # two lines on a phone are about 60; the rest is for slow readers
 TITLE_LENGTH_MAX = 80
 
 #: control characters, lone surrogates, and the separators that break a line or a JSON script

@@ -8,7 +8,7 @@ import msgspec
 from rooms.bus import Publication
 
 STATS_MS = 10_000  # one sample of viewers and likes in this time is enough for a curve
-KEPT_ADVICE = frozenset({"room.stats", "order.ticker"})  # advisory events worth keeping
+KEPT_ADVICE = frozenset({"room.stats", "order.ticker", "caption"})  # advisory events worth keeping
 SNAPSHOT = "archive.snapshot"  # the room's state where the archive of a show begins
 GAP = "archive.gap"  # lines that were lost before the archive got them
 CHANNELS = ("room", "chat", "danmaku")  # what the console says is in the audit log

@@ -149,6 +149,13 @@ class OrderTicker(Event, kw_only=True):
     quantity: int
 
 
+class Caption(Event, kw_only=True):
+    """What is being said. Advisory; the newest replaces the one before."""
+
+    type: Literal["caption"]
+    text: str
+
+
 class Person(Struct, kw_only=True):
     id: str
     name: str
@@ -242,9 +249,9 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
         "room:{room}",
         "The state of a room",
         "Numbered events replace one part of the room's state each; the last 1,000 are kept and "
-        "recovered. room.stats and order.ticker are advisory and not numbered.",
+        "recovered. room.stats, order.ticker and caption are advisory and not numbered.",
         (RoomStarted, RoomUpdated, RoomEnded, RoomNotice, ShelfUpdated, ShelfPinned, SaleUpdated,
-         RulesChanged, MessageDeleted, UserMuted, UserBanned, RoomStats, OrderTicker),
+         RulesChanged, MessageDeleted, UserMuted, UserBanned, RoomStats, OrderTicker, Caption),
         (),
     ),
     "chat": (

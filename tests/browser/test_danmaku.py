@@ -4,6 +4,8 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
+from loadtest.server import Server
+from loadtest.shop import Shop
 from tests.browser.conftest import Visit
 
 #: danmaku straight into the layer, as the socket would deliver them
@@ -114,3 +116,25 @@ async def test_hidden_means_unsubscribed_on_the_wire(visit: Visit) -> None:
         await toggle.click()
         await expect(toggle).to_have_attribute("aria-pressed", pressed)
         assert await said(page, sent, command), sent
+
+
+async def test_captions_are_shown_until_somebody_does_not_want_them(
+    visit: Visit, shop: Server
+) -> None:
+    """What a recogniser sends is read within the room; switched off it stays off."""
+    page = await open_room(visit)
+    async with Shop(shop.base) as api:
+        token = await api.sign_in("streamer", "demo")
+        for n in range(4):
+            words = {"text": f"and now number {n}"}
+            await api.call("POST", "/v1/rooms/demo/captions", token, words)
+        captions = page.get_by_test_id("caption")
+        await expect(captions.last).to_have_text("and now number 3")
+        await expect(captions).to_have_count(2)
+        await page.get_by_test_id("settings-open").click()
+        await page.get_by_test_id("captions-switch").uncheck()
+        await page.get_by_test_id("settings-close").click()
+        await expect(page.get_by_test_id("caption-lane")).to_be_hidden()
+        await page.reload()
+        await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+        await expect(page.get_by_test_id("caption-lane")).to_be_hidden()

@@ -7,6 +7,7 @@ from msgspec import UNSET
 
 from liveserver.web.requests.common import Query
 from liveserver.web.requests.rooms import (
+    CaptionLine,
     NewRoom,
     Notice,
     Pin,
@@ -89,6 +90,11 @@ async def _tell_merchants(call: Call, event: str, room: Room) -> None:
 async def notice(call: Call) -> Room:
     body: Notice = call.body
     return await call.services.rooms.set_notice(call.params["room"], body.text, actor=call.who.user)
+
+
+async def caption(call: Call) -> None:
+    body: CaptionLine = call.body
+    await call.services.rooms.caption(call.params["room"], body.text)
 
 
 async def pin(call: Call) -> Room:
@@ -198,6 +204,20 @@ ROUTES = [
         request=Notice,
         about=of_room,
         answer=Room,
+        refuses=STAFF_REFUSES,
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/captions",
+        action="room.caption",
+        handler=caption,
+        summary="Show what is being said, from a person or a speech recogniser",
+        tag="rooms",
+        request=CaptionLine,
+        about=of_room,
+        answer=None,
+        status=204,
         refuses=STAFF_REFUSES,
         limit="write",
     ),

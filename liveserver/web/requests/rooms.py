@@ -37,6 +37,12 @@ class Notice(Body):
     text: NoticeText | None
 
 
+class CaptionLine(Body):
+    """What was just said, in one line; the newest replaces the one before."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=300, pattern=LINE)]
+
+
 class Pin(Body):
     """`product_id` null unpins."""
 

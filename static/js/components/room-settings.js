@@ -61,6 +61,16 @@ export function openSettings({ onTaste, paused, onPause, more = [] }) {
   sheet.open();
 }
 
+/** Whether what is said is shown in words. @param {() => void} onChange */
+export function captionSwitch(onChange) {
+  const input = h("input", { type: "checkbox", checked: load("captions") !== false, testid: "captions-switch" });
+  input.addEventListener("change", () => {
+    save("captions", input.checked);
+    onChange();
+  });
+  return h("label", { class: "settings-check" }, input, t("settings.captions"));
+}
+
 /** @param {boolean} paused @param {(paused: boolean) => void} onPause */
 function pauseSwitch(paused, onPause) {
   const button = h("button", { type: "button", class: "button", testid: "danmaku-pause" });

@@ -9,6 +9,7 @@
  */
 
 import { asProblem } from "../api.js";
+import { CaptionLane } from "../components/caption-lane.js";
 import { ChatPanel } from "../components/chat-panel.js";
 import { ConnectionBar } from "../components/connection-bar.js";
 import { FlashCard } from "../components/flash-card.js";
@@ -19,7 +20,7 @@ import { openShelfSheet, shelfList } from "../components/shelf-view.js";
 import { toast } from "../components/sheet.js";
 import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
 import { languageButton } from "../components/site-header.js";
-import { openSettings, ownTaste } from "../components/room-settings.js";
+import { captionSwitch, openSettings, ownTaste } from "../components/room-settings.js";
 import { clock } from "../clock.js";
 import { DanmakuLayer } from "../danmaku/layer.js";
 import { elderButton, isElder, phrases, readAloudButton } from "../elder.js";
@@ -60,6 +61,7 @@ class RoomPage {
     this.notice = h("p", { class: "notice", testid: "notice", hidden: true });
     this.connection = /** @type {ConnectionBar} */ (h("connection-bar"));
     this.danmaku = /** @type {DanmakuLayer} */ (h("danmaku-layer"));
+    this.captions = /** @type {CaptionLane} */ (h("caption-lane"));
     this.backdrop = h("div", { class: "backdrop", "aria-hidden": "true" });
     this.stageWords = h("div", { class: "stage-words" });
     this.camera = new StagePicture();
@@ -87,7 +89,7 @@ class RoomPage {
         this.stageWords,
         this.danmaku,
         this.topBar(),
-        h("div", { class: "stage-cards" }, this.pinned, this.flashes),
+        h("div", { class: "stage-cards" }, this.captions, this.pinned, this.flashes),
         this.hearts,
         this.camera.controls,
       ),
@@ -146,7 +148,7 @@ class RoomPage {
         onTaste: (taste) => this.danmaku.suit(taste),
         paused: this.danmaku.paused,
         onPause: (paused) => this.danmaku.pause(paused),
-        more: [h("div", { class: "settings-row" }, elderButton())],
+        more: [h("div", { class: "settings-row" }, elderButton()), captionSwitch(() => this.captions.suit())],
       });
     return h("button", { type: "button", class: "icon-button glass", testid: "settings-open", "aria-label": t("settings.open"), on: { click: open } }, icon("sliders"));
   }
@@ -198,6 +200,10 @@ class RoomPage {
     this.store.addEventListener("state", () => this.draw());
     this.store.addEventListener("danmaku", (event) => this.danmaku.add(/** @type {CustomEvent} */ (event).detail.items || [], me()?.user || ""));
     this.store.addEventListener("deleted", (event) => this.danmaku.drop(/** @type {CustomEvent} */ (event).detail));
+    this.store.addEventListener("advice", (event) => {
+      const { detail } = /** @type {CustomEvent} */ (event);
+      if (detail.type === "caption") this.captions.say(detail.text);
+    });
     this.socket.addEventListener("personal", (event) => {
       const { detail } = /** @type {CustomEvent} */ (event);
       if (detail.type === "order.updated") this.keepOrder(detail.order);
