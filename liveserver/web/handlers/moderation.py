@@ -257,7 +257,7 @@ def _route(method: Any, path: str, action: str, handler: Any, summary: str, **mo
         summary=summary,
         tag="moderation",
         limit=limit,
-        **{"about": of_room, **more},
+        **{"about": of_room, "status": 204 if method == "DELETE" else 200, **more},
     )
 
 
