@@ -253,7 +253,8 @@ class Commands:
         self, session: Session, subscription: Subscription, answer: Reply
     ) -> None:
         channel, rules = subscription.channel, subscription.rules
-        del session.subscriptions[channel]
+        if session.subscriptions.pop(channel, None) is None:
+            return  # the connection ended before this began, and left the channel with it
         self._gateway.hub.unsubscribe(session.connection, subscription.topic, channel)
         await self._gateway.presence.leave(
             channel,

@@ -207,8 +207,11 @@ async def test_what_is_no_stream_is_refused(place: Place) -> None:
 
         async with http.post(url, data=chunks()) as answer:
             assert answer.status == 411
-        async with http.post(url, data=b"rubbish") as answer:
+        async with http.post(url, data="rubbish") as answer:
             assert b'"code":3501' in await answer.read()
+        async with http.post(url, data=b"octets are Protobuf") as answer:
+            assert answer.content_type == "application/octet-stream"
+            assert b"bad request" in await answer.read()
         async with http.get(f"{place.origin}/connection/{SSE}") as answer:
             assert b'"code":3501' in await answer.read()
     for head in (
