@@ -74,6 +74,7 @@ class Gateway:
         hub.fanout.on_frame = self.meters.frame
         self.closes: Counter[int] = Counter()  # for the metrics: how often with which code
         self.bytes_in = 0  # for the metrics: of viewer sockets, before TLS
+        self.frames_skipped = 0  # of danmaku alone, for viewers past the soft mark
         self.bytes_out = 0  # to one client alone; what many get is counted by the hub
         self.wheel = Wheel(options.step_seconds)
         self.admission = Admission(options.connects_per_second)

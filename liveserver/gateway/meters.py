@@ -130,7 +130,13 @@ def _figures(gateway: "Gateway", remote: "Remote") -> Iterable[Metric]:
     )
     for reason, count in gateway.rooms.drops.items():
         dropped.add_metric([reason], count)
+    dropped.add_metric(["slow_viewer"], gateway.frames_skipped)
     yield dropped
+    yield _counter(
+        "node_client_connection_limit",
+        "Connections sent away because too many came at once",
+        gateway.admission.refused,
+    )
     yield _counter("hub_gaps_filled", "Gaps of a channel filled from history", hub.gaps_filled)
 
 

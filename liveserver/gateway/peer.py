@@ -87,6 +87,8 @@ class Peer(asyncio.Protocol, ABC):
             self.close(codes.SLOW)
         elif frame:
             self.transport.write(frame)
+        else:
+            self.gateway.frames_skipped += 1
 
     def lost(self, channel: str) -> None:
         self.session.lost(channel)
