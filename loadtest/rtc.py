@@ -177,6 +177,10 @@ class Peer:
         assert self.outgoing is not None
         self._send(self.outgoing.protect_rtcp(packet))
 
+    def drain_in_kernel(self) -> None:
+        """Read nothing but what consent needs: the kernel throws away what the buffer lacks."""
+        asyncio.get_running_loop().remove_reader(self.sock.fileno())
+
     def restarted(self, fragment: str) -> None:
         """Go on with the credentials of an ICE restart's answer."""
         self._remote = (_attribute(fragment, "ice-ufrag"), _attribute(fragment, "ice-pwd"))

@@ -1,5 +1,7 @@
 """WHIP and WHEP: who may is decided here, all else by the media process."""
 
+import asyncio
+
 from aiohttp import web
 
 from liveserver.access import allow
@@ -7,11 +9,15 @@ from liveserver.problems import Refused
 from liveserver.stream_keys_sql import looks_like_key
 from liveserver.web.headers import own_origin
 from liveserver.web.read import body_bytes
-from liveserver.web.requests.video import StreamKey
+from liveserver.web.requests.video import HookTest, HookTests, StreamKey, Uplink
 from liveserver.web.route import Call, Method, Route, of_room
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
+MERCHANTS_TESTED = 5  # of a room; a preflight is no load test
+ENDPOINTS_TESTED = 3  # of a merchant
+HOOK_SECONDS = 4.0  # a receiver that takes longer is told as one that did not get it
+HOOK_LOOK_SECONDS = 0.2
 BY_KEY = "key"  # the credential of whoever has the room's stream key
 
 
@@ -96,6 +102,36 @@ async def _pass_on(call: Call, headers: dict[str, str]) -> web.Response:
     return response
 
 
+async def uplink(call: Call) -> Uplink:
+    """Bytes to measure the way up with; they are thrown away."""
+    body = await body_bytes(call.request)
+    return Uplink(received=len(body), server_time=call.services.now())
+
+
+async def test_hooks(call: Call) -> HookTests:
+    """Send `webhook.test` to all endpoints of the room's merchants, and wait a little for it."""
+    room = await call.services.rooms.get(call.params["room"])
+    hooks = call.services.webhooks
+    asked = []
+    for merchant in room.merchant_ids[:MERCHANTS_TESTED]:
+        for endpoint in (await hooks.endpoints(merchant))[:ENDPOINTS_TESTED]:
+            delivery = await hooks.test(merchant, endpoint.id)
+            asked.append((merchant, endpoint.id, delivery.id))
+    deadline = asyncio.get_running_loop().time() + HOOK_SECONDS
+    while True:
+        items = [await _hook_test(call, *one) for one in asked]
+        late = asyncio.get_running_loop().time() > deadline
+        if late or all(item.state != "pending" for item in items):
+            return HookTests(items=items)
+        await asyncio.sleep(HOOK_LOOK_SECONDS)
+
+
+async def _hook_test(call: Call, merchant: str, endpoint: str, delivery: str) -> HookTest:
+    newest, _ = await call.services.webhooks.deliveries(merchant, endpoint=endpoint, limit=10)
+    state = next((one.state for one in newest if one.id == delivery), "pending")
+    return HookTest(merchant=merchant, endpoint=endpoint, state=state)
+
+
 def _session_routes(kind: str, action: str, *, keyed: bool) -> list[Route]:
     handler = change_published if keyed else change_watched
     methods: tuple[Method, ...] = ("PATCH", "DELETE")
@@ -140,6 +176,29 @@ ROUTES = [
         status=201,
         refuses=("bad-request", "invalid-state"),
         stream_key=True,
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/preflight/uplink",
+        action="video.preflight",
+        handler=uplink,
+        summary="Measure the way up",
+        tag="video",
+        body_media=("application/octet-stream",),
+        about=of_room,
+        answer=Uplink,
+        limit="write",
+    ),
+    Route(
+        method="POST",
+        path="/v1/rooms/{room}/preflight/webhooks",
+        action="video.preflight",
+        handler=test_hooks,
+        summary="Test the webhooks of the room's merchants",
+        tag="video",
+        about=of_room,
+        answer=HookTests,
         limit="write",
     ),
     *_session_routes("whip", "video.publish", keyed=True),

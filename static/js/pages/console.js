@@ -32,6 +32,7 @@ import { find, isAccount, me, signInAddress } from "../session.js";
 import { Socket } from "../socket.js";
 import { TalkTools } from "../moderation/tools.js";
 import { onTick } from "../ticker.js";
+import { GoLivePanel } from "../video/go-live.js";
 
 /** @typedef {import("../types.js").Product} Product */
 /** @typedef {import("../types.js").ShelfItem} ShelfItem */
@@ -63,6 +64,7 @@ class ConsolePage {
     this.ticker = h("ol", { class: "ticker-list" });
     this.tickerHolder = h("div");
     this.notice = new NoticePanel(this.store);
+    this.picture = new GoLivePanel(this.store, roomId, () => this.sellable);
   }
 
   layOut() {
@@ -75,6 +77,7 @@ class ConsolePage {
       h(
         "div",
         { class: "console-mid" },
+        panel(t("golive.title"), "panel-picture", this.picture.element),
         panel(t("sale.title"), "panel-sale", this.sale.element),
         panel(t("console.sales"), "panel-sales", this.salesHolder),
         panel(t("console.notice"), "panel-notice", this.notice.element),
@@ -115,6 +118,7 @@ class ConsolePage {
     this.view.dataset.state = room.state;
     this.head.draw();
     this.notice.draw();
+    this.picture.draw();
     this.shelf.draw();
     this.sale.drawChoice();
     this.drawSales();
@@ -144,6 +148,7 @@ class ConsolePage {
 
   /** @param {any} event */
   onAdvice(event) {
+    this.picture.onAdvice(event);
     if (event.type !== "order.ticker") return;
     if (this.ticker.parentElement !== this.tickerHolder) fill(this.tickerHolder, this.ticker);
     this.ticker.prepend(

@@ -1,0 +1,146 @@
+"""Chromium through our own pages: it goes live with a camera, another watches, media dies."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Error, Page, async_playwright, expect
+
+from loadtest.server import Server
+from tests.conftest import without
+from tests.e2e.browser import CHROMIUM, FLAGS, sign_in
+
+pytestmark = pytest.mark.browser
+
+FAKE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+SECONDS = 20_000  # milliseconds; a busy machine may take its time
+FRAMES = "() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    without("browser")
+    data = tmp_path_factory.mktemp("video") / "data"
+    server = Server(data, {"LIVESERVER_MEDIA_UDP_PORT": "0"})
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as play:
+        made = await play.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *FAKE])
+        yield made
+        await made.close()
+
+
+async def visit(browser: Browser, shop: Server, path: str, user: str = "") -> Page:
+    context = await browser.new_context(
+        base_url=shop.base, viewport={"width": 390, "height": 844}, locale="en"
+    )
+    page = await context.new_page()
+    if user:
+        await sign_in(page, user)
+    await page.goto(path)
+    await page.wait_for_selector("html[data-ready=true]")
+    return page
+
+
+async def playing(page: Page) -> None:
+    video = page.get_by_test_id("video")
+    await expect(video).to_have_attribute("data-picture", "playing", timeout=SECONDS)
+
+
+async def moving(page: Page, seconds: float = 15.0) -> None:
+    """More pictures are shown than a moment ago."""
+    before: Any = await page.evaluate(FRAMES)
+    deadline = time.monotonic() + seconds
+    while await page.evaluate(FRAMES) <= before:
+        assert time.monotonic() < deadline, "the picture stands still"
+        await asyncio.sleep(0.1)
+
+
+async def test_the_demo_moves_and_sound_takes_one_press(browser: Browser, shop: Server) -> None:
+    """Without a camera, an account or a question."""
+    page = await visit(browser, shop, "/rooms/demo")
+    await playing(page)
+    await moving(page)
+    assert await page.evaluate("() => document.querySelector('video').muted")
+    await expect(page.get_by_test_id("video-delay")).to_be_visible(timeout=SECONDS)
+    await page.get_by_test_id("video-unmute").click()
+    await expect(page.get_by_test_id("video-mute")).to_be_focused()
+    assert not await page.evaluate("() => document.querySelector('video').muted")
+
+
+async def test_a_streamer_goes_live_in_three_screens(browser: Browser, shop: Server) -> None:
+    """Camera, preflight, live: the viewer gets the camera's picture in place of the clip."""
+    viewer = await visit(browser, shop, "/rooms/demo")
+    await playing(viewer)
+    assert await viewer.evaluate("() => document.querySelector('video').videoWidth") == 360
+    host = await visit(browser, shop, "/console/demo", "streamer")
+    await host.get_by_test_id("go-camera").click()
+    await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
+    assert await host.get_by_test_id("go-camera-select").locator("option").count() >= 1
+    assert await host.get_by_test_id("go-mic-select").locator("option").count() >= 1
+    meter = "() => document.querySelector('[data-testid=go-meter]').value > 0.01"
+    await host.wait_for_function(meter, timeout=SECONDS)  # the fake microphone beeps
+    await host.get_by_test_id("go-next").click()
+    for name in ("uplink", "clock", "stock", "webhooks"):
+        row = host.locator(f"[data-testid=preflight-row][data-name={name}]")
+        await expect(row).not_to_have_attribute("data-verdict", "open", timeout=SECONDS)
+    await host.get_by_test_id("go-start").click()
+    await expect(host.get_by_test_id("video-state")).to_contain_text("You are sending")
+    camera = "() => document.querySelector('video').videoWidth !== 360"
+    await viewer.wait_for_function(camera, timeout=SECONDS)
+    await moving(viewer)
+    await host.get_by_test_id("go-stop").click()
+    clip = "() => document.querySelector('video').videoWidth === 360"
+    await viewer.wait_for_function(clip, timeout=SECONDS)  # the demo's clip is back
+
+
+async def test_a_host_that_vanishes_is_said_to_be_back_soon(browser: Browser, shop: Server) -> None:
+    """A phone without battery says nothing; ten seconds later everybody knows."""
+    viewer = await visit(browser, shop, "/rooms/demo")
+    host = await visit(browser, shop, "/console/demo", "streamer")
+    await host.get_by_test_id("go-camera").click()
+    await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
+    await host.get_by_test_id("go-next").click()
+    await host.get_by_test_id("go-start").click()
+    await expect(host.get_by_test_id("video-state")).to_contain_text("You are sending")
+    await playing(viewer)
+    cut = await host.context.new_cdp_session(host)
+    with contextlib.suppress(TimeoutError, Error):
+        await asyncio.wait_for(cut.send("Page.crash"), 1.0)  # nobody is left to answer
+    words = viewer.get_by_test_id("video-words")
+    await expect(words).to_contain_text("back soon", timeout=10_000)
+
+
+async def test_video_comes_back_by_itself_after_kill_9(browser: Browser, shop: Server) -> None:
+    """Chat does not notice; the picture moves again within ten seconds."""
+    page = await visit(browser, shop, "/rooms/demo")
+    await playing(page)
+    room = page.get_by_test_id("room")
+    connection = await room.get_attribute("data-connection")
+    await page.evaluate(
+        "() => { window.lost = []; new MutationObserver(() =>"
+        " window.lost.push(document.querySelector('[data-testid=room]').dataset.connection))"
+        ".observe(document.querySelector('[data-testid=room]'),"
+        " {attributes: true, attributeFilter: ['data-connection']}); }"
+    )
+    (media,) = [one for one in shop.workers() if one.cmdline()[-1].startswith("media-")]
+    os.kill(media.pid, signal.SIGKILL)
+    before: Any = await page.evaluate(FRAMES)
+    await page.wait_for_function(
+        "(before) => { const v = document.querySelector('video');"
+        " return document.querySelector('[data-testid=video]').dataset.picture === 'playing'"
+        " && v.getVideoPlaybackQuality().totalVideoFrames !== before }",
+        arg=before, timeout=SECONDS,
+    )  # fmt: skip
+    await moving(page)
+    assert await page.evaluate("() => window.lost") == []  # the socket of chat and sales stayed
+    assert await room.get_attribute("data-connection") == connection
