@@ -17,6 +17,7 @@ from rooms.channels import Rules
 from rooms.errors import Refusal, Unavailable
 from rooms.fanout_service import FanOut
 from rooms.hub import Entered, Gap, Hub
+from rooms.reading_service import SharedPositions
 
 CHECK_SECONDS = 1.0  # between two gap checks: how long a silent loss may go unnoticed
 SINGLES_A_CHECK = 500  # topics of one channel that one check looks at: 5 ms of the bus's time
@@ -42,6 +43,7 @@ class HubService:
         """`busy_seconds` is the time that the loop's thread worked: `time.thread_time`."""
         self.bus = bus
         self.hub = Hub()
+        self._positions = SharedPositions(bus)
         self.fanout = FanOut(self.hub, busy_seconds)
         self._attaching: dict[str, asyncio.Lock] = {}
         self._idle_for: dict[str, int] = {}
@@ -109,8 +111,7 @@ class HubService:
                 return Entered(here)
             if here is not None and since == here:
                 return Entered(here, True)
-            limit = most + 1 if since else 0
-            read = await self.bus.history(topic.name, channel.name, since=since, limit=limit)
+            read = await self._read(topic, channel, since, most + 1)
             if since and len(read.publications) > most:  # too far behind to be worth it
                 read = History([], read.position)
             entered = self.hub.settle(channel, read, since)
@@ -121,6 +122,14 @@ class HubService:
                 await asyncio.sleep(GRACE_SECONDS)
                 await self._fill(Gap(topic, channel))
         raise Unavailable("the channel changes too fast right now")
+
+    async def _read(
+        self, topic: Topic, channel: Channel, since: Position | None, limit: int
+    ) -> History:
+        """What follows `since`, or the position alone, which a crowd reads together."""
+        if since is None:
+            return History([], await self._positions.of(topic.name, channel.name))
+        return await self.bus.history(topic.name, channel.name, since=since, limit=limit)
 
     def unsubscribe(self, viewer: Viewer, topic_name: str, channel_name: str) -> None:
         """The viewer leaves. The topic itself is let go later, by the check."""

@@ -118,3 +118,27 @@ def test_a_viewer_of_another_login_cannot_look_like_staff(name: str) -> None:
         token = signer.issue(Identity(user="u", name=name, role=role), None)  # type: ignore[arg-type]
         assert signer.verify(token).name == shown
     assert signer.verify(signer.issue(Identity(user="u", name="Ｍｅｉ"), None)).name == "Mei"
+
+
+def test_a_known_header_opens_nothing_without_the_signature() -> None:
+    """After good tokens with the same header, changed, cut and foreign ones are still refused."""
+    own = tokens()
+    good = by_hand({"sub": "ann"})
+    for _ in range(2):
+        assert own.verify(good).user == "ann"
+    head, _, signature = good.split(".")
+    other = encode(json.dumps({"sub": "ann", "role": "admin"}).encode())
+    for bad in (
+        f"{head}.{other}.{signature}",
+        f"{head}.{other}.",
+        good[:-2],
+        f"{head}.{signature}",
+        by_hand({"sub": "ann"}, "another secret"),
+        by_hand({"sub": "ann"}, header={"alg": "none"}),
+        by_hand({"sub": "ann"}, header={"alg": "HS256", "crit": "b64"}),
+        "." + good,
+        good + "ü",
+    ):
+        with pytest.raises(TokenInvalid):
+            own.verify(bad)
+    assert own.verify(good).user == "ann"
