@@ -33,6 +33,7 @@ READY_SECONDS = 60.0  # a start on a small, busy machine takes a few
 FAILED_STARTS = 3  # ends in a row before the first "ready" that show a start as hopeless
 GATEWAY_STOP_SECONDS = 4.0  # tell the viewers, finish open requests
 ORDERS_STOP_SECONDS = 3.0  # commit the last batch, give the lease back; sum with Valkey's 2 s < 10
+ROLL_SECONDS = 5.0  # before a list of processes that could not be written is tried again
 POLL_SECONDS = 0.02
 
 
@@ -239,8 +240,16 @@ class Supervisor:
         if child.has_beaten:
             self._holder = child.node
         if self._alone:
-            children = [datadir.Child(it.pid, it.node) for it in self._children if it.pid]
+            self._write_roll()
+
+    def _write_roll(self) -> None:
+        """A full disk must not end a server whose workers have just come back."""
+        children = [datadir.Child(it.pid, it.node) for it in self._children if it.pid]
+        try:
             datadir.write_roll(self.config.data_dir, datadir.Roll(children, self._holder))
+        except OSError as error:
+            logger.error("who serves is not written down: %s; trying again", error)
+            asyncio.get_running_loop().call_later(ROLL_SECONDS, self._write_roll)
 
     async def _wait_until_ready(self) -> None:
         deadline = asyncio.get_running_loop().time() + READY_SECONDS

@@ -140,6 +140,21 @@ def test_a_killed_worker_is_restarted_and_hears_who_died(server: MakeServer) -> 
     assert one.stop() == 0
 
 
+def test_a_full_disk_does_not_end_a_server_whose_worker_comes_back(server: MakeServer) -> None:
+    """The list of processes cannot be written: it is written when that is possible again."""
+    one = server().start()
+    node, pid, _, _ = one.ask()
+    in_the_way = one.data / ".processes.json"
+    in_the_way.mkdir()
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: one.answers() and one.ask()[0] != node, "another worker answers")
+    assert "not written down" in one.logged()
+    in_the_way.rmdir()
+    fresh = one.ask()[0]
+    until(lambda: fresh in (one.data / "processes.json").read_text(), "the list")
+    assert one.stop() == 0
+
+
 def test_a_connection_waits_while_its_worker_is_restarted(server: MakeServer) -> None:
     """The listening socket lives in the parent: nobody is refused in between."""
     one = server().start()
