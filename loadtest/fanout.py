@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from loadtest import native
-from loadtest.native import Json, Program, cpu_seconds, resident_bytes
+from loadtest.native import Json, Program, cpu_seconds, resident_bytes, tree_cpu_seconds
 from loadtest.stage_fanout import CHANNELS, HOST, NAMESPACE, ROOM, Publishers, Stage, staged
 
 EVENT_PAD = 99  # makes an event of 120 bytes, its time and quotes included
@@ -99,9 +99,9 @@ class Peer:
     async def run(self, rounds: int, per_second: int) -> float:
         """Frames per CPU-second."""
         await self.viewers.ask("reset")
-        before = cpu_seconds(self.program.pid)
+        before = tree_cpu_seconds(self.program.pid)
         await self.program.ask(f"go {rounds} {per_second} {self.size}")
-        spent = cpu_seconds(self.program.pid) - before
+        spent = tree_cpu_seconds(self.program.pid) - before
         told = await arrived(self.viewers, rounds * self.count)
         check(told)
         return float(told["marked"]) / spent
