@@ -10,6 +10,7 @@ import uvloop
 from loadtest import (
     bench_figures,
     bench_reserve,
+    bench_video,
     bench_writer,
     books,
     checker,
@@ -32,6 +33,9 @@ def main() -> None:
     add_figures(scenarios.add_parser("figures", help="the whole table of docs/benchmarks.md"))
     fanout_report.add_arguments(
         scenarios.add_parser("fanout", help="deliveries, latency, memory; against other servers")
+    )
+    bench_video.add_arguments(
+        scenarios.add_parser("video", help="what forwarding a picture to many viewers costs")
     )
     options = parser.parse_args()
     raise SystemExit(options.go(options))
