@@ -277,8 +277,11 @@ async def orphan_bus(scene: Scene) -> Hit:
     bus, children = scene.process("bus"), scene.server.children()
     await scene.waves.middle_of_a_wave()
     at = now()
+    bus.send_signal(signal.SIGSTOP)  # else the workers may have ended it before we look
     scene.server.kill_supervisor_alone()
     orphan = not is_gone(bus)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        bus.send_signal(signal.SIGCONT)
     await asyncio.to_thread(scene.server.start)
     await until(lambda: all(is_gone(child) for child in children), "the end of all children")
     if not orphan:
