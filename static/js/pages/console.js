@@ -77,9 +77,9 @@ class ConsolePage {
       h(
         "div",
         { class: "console-mid" },
-        panel(t("golive.title"), "panel-picture", this.picture.element),
         panel(t("sale.title"), "panel-sale", this.sale.element),
         panel(t("console.sales"), "panel-sales", this.salesHolder),
+        panel(t("golive.title"), "panel-picture", this.picture.element),
         panel(t("console.notice"), "panel-notice", this.notice.element),
       ),
       h("div", { class: "console-right" }, panel(t("console.ticker"), "panel-ticker", this.tickerHolder), panel(t("chat.title"), "panel-chat", this.talk.element, this.chat)),
