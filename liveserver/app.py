@@ -229,6 +229,7 @@ async def _serving_orders(
         dead_holder=settings.dead_holder,
     )
     parts.door = writer
+    parts.pace.waiting = lambda: writer.unanswered
     watch_trade(parts.metrics.registry, writer, parts.webhooks)
     tasks: dict[str, Work] = {
         "writer": writer.run,

@@ -145,6 +145,11 @@ class Writer:
         return self._merger.renewed_ms
 
     @property
+    def unanswered(self) -> int:
+        """How many requests wait for their answer."""
+        return self._line.unanswered
+
+    @property
     def is_serving(self) -> bool:
         """Whether this writer holds the lease and has loaded its memory."""
         return self._merger.memory is not None

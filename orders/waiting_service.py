@@ -52,6 +52,11 @@ class WaitingLine:
     def __len__(self) -> int:
         return len(self._line)
 
+    @property
+    def unanswered(self) -> int:
+        """Requests that line up or are being worked on."""
+        return self._open
+
     def add(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
         """Line up, or be refused at once: the line is full, or the buyer stands in it already."""
         if self._open >= MAX_WAITING:
