@@ -1,9 +1,9 @@
 """
 How busy this process is, for what may come a little later: webhooks and buyers' news.
 
-Buyers wait for the writer, and all else in its process has to leave it room. Followers never
-skip anything; while many buyers wait, or the loop is late, they rest longer between their rounds and
-do as much in each.
+Buyers wait for the writer, and all else in its process has to leave it room. Followers never skip
+anything; while many buyers wait, or the loop is late, they rest longer between their rounds and do
+as much in each.
 """
 
 import asyncio
