@@ -7,7 +7,7 @@ older than what is known already (a parcel of an order that was completed since)
 
 from orders.decide_delivery import ship
 from orders.decide_orders import cancel
-from orders.decide_payments import refund, verdict
+from orders.decide_payments import of_shop, refund, verdict
 from orders.decide_products import adjust
 from orders.desk import Answer, Desk
 from orders.errors import Invalid, NotFound
@@ -41,7 +41,7 @@ def wants(memory: Memory, request: Inbound, wanted: Wanted) -> None:
     if request.order is not None:
         wanted.orders.add(request.order)
         wanted.payments_of.add(request.order)
-        wanted.payments.add((PROVIDER, _payment(request)))
+        wanted.payments.add((of_shop(PROVIDER, request.merchant), _payment(request)))
     if request.sku is not None:
         wanted.skus.add(SkuAsked(request.sku, request.merchant, None))
 
@@ -64,7 +64,9 @@ def decide(desk: Desk, request: Inbound) -> Answer:
 
 
 def _adjust(desk: Desk, request: Inbound) -> None:
-    found = desk.facts.skus.get(SkuAsked(request.sku or "", request.merchant, None), [])
+    if request.sku is None:
+        raise Invalid("stock.adjusted names a sku", field="data.sku")
+    found = desk.facts.skus.get(SkuAsked(request.sku, request.merchant, None), [])
     if not found:
         raise NotFound(f"no product {request.sku}")
     reason = request.reason or "told by the shop's system"
@@ -75,7 +77,9 @@ def _adjust(desk: Desk, request: Inbound) -> None:
 
 
 def _move(desk: Desk, request: Inbound) -> None:
-    row = desk.facts.orders.get(request.order or "")
+    if request.order is None:
+        raise Invalid(f"{request.event} names an order", field="data.order")
+    row = desk.facts.orders.get(request.order)
     if row is None or row.merchant != request.merchant:
         raise NotFound("no such order")
     if request.event in OLDER.get(row.state, ()):
@@ -116,7 +120,7 @@ def _paid(desk: Desk, row: OrderRow, request: Inbound) -> None:
         desk,
         Verdict(
             order=row.id,
-            provider=PROVIDER,
+            provider=of_shop(PROVIDER, request.merchant),
             payment=_payment(request),
             paid=True,
             amount_cents=amount,

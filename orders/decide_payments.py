@@ -10,7 +10,7 @@ import msgspec
 
 from orders.decide_late import late_order, revive
 from orders.desk import Answer, Desk
-from orders.errors import Invalid, NotFound, Refusal, WrongState
+from orders.errors import Invalid, KeyConflict, NotFound, Refusal, WrongState
 from orders.ledger import Wanted
 from orders.memory import Memory
 from orders.money import MAX_CENTS, check_currency, check_integer
@@ -23,6 +23,7 @@ from orders.text import check_text
 from orders.times import rfc3339
 
 MANUAL = "manual"  # the provider of money that a merchant says has arrived
+MAX_PROVIDER_CHARS = 300  # a name of ours, or one with the shop's behind it
 REFUNDABLE = ("paid", "shipped", "completed")
 MAX_REASON_CHARS = 500
 MAX_REFERENCE_CHARS = 200
@@ -42,10 +43,18 @@ def order_row(desk: Desk, order_id: str) -> OrderRow:
 def pay_wants(
     memory: Memory, request: Pay | StartPayment | Verdict | MarkPaid, wanted: Wanted
 ) -> None:
-    provider = MANUAL if isinstance(request, MarkPaid) else request.provider
+    if isinstance(request, MarkPaid):
+        provider = of_shop(MANUAL, request.merchant)
+    else:
+        provider = request.provider
     wanted.orders.add(request.order)
     wanted.payments.add((provider, request.payment))
     wanted.payments_of.add(request.order)
+
+
+def of_shop(provider: str, merchant: str) -> str:
+    """Payments that a shop names itself are its own: two shops may both have a number 1001."""
+    return f"{provider}:{merchant}"
 
 
 def pay(desk: Desk, request: Pay) -> Answer:
@@ -77,15 +86,11 @@ def start(desk: Desk, request: StartPayment) -> Answer:
 def mark_paid(desk: Desk, request: MarkPaid) -> Answer:
     """The merchant has the money. Of a dead order a new one is made, while there is stock."""
     row = order_row(desk, request.order)
-    booked = desk.facts.payments.get((MANUAL, request.payment))
+    provider = of_shop(MANUAL, request.merchant)
+    booked = desk.facts.payments.get((provider, request.payment))
     if booked is not None:
-        if booked.order_id == row.id:
-            return row.json
-        late = late_order(desk, row)
-        if late is None or late.id != booked.order_id:
-            raise WrongState("this payment belongs to another order")
-        return late.json
-    payment = _payment(desk, row, MANUAL, request.payment)
+        return _whose(desk, row, booked).json
+    payment = _payment(desk, row, provider, request.payment)
     if row.state in DEAD:
         if late_order(desk, row) is not None:
             raise WrongState("a late payment made a new order of it already", state=row.state)
@@ -96,9 +101,19 @@ def mark_paid(desk: Desk, request: MarkPaid) -> Answer:
     return row.json
 
 
+def _whose(desk: Desk, row: OrderRow, booked: PaymentRow) -> OrderRow:
+    """The order, or the one that was made of it late. Raises `WrongState` for any other's."""
+    if booked.order_id == row.id:
+        return row
+    late = late_order(desk, row)
+    if late is None or late.id != booked.order_id:
+        raise WrongState("this payment belongs to another order")
+    return late
+
+
 def _booked(desk: Desk, provider: str, payment: str, row: OrderRow) -> PaymentRow | None:
     """The payment if it is known. Raises `WrongState` when it is another order's."""
-    check_text(provider, "provider", most=64)
+    check_text(provider, "provider", most=MAX_PROVIDER_CHARS)
     check_text(payment, "payment", most=MAX_REFERENCE_CHARS)
     booked = desk.facts.payments.get((provider, payment))
     if booked is not None and booked.order_id != row.id:
@@ -178,15 +193,17 @@ def verdict(desk: Desk, request: Verdict) -> Answer:
     One that never will be ends the order that waited only for it.
     """
     row = order_row(desk, request.order)
-    check_text(request.provider, "provider", most=64)
+    check_text(request.provider, "provider", most=MAX_PROVIDER_CHARS)
     check_text(request.payment, "payment", most=MAX_REFERENCE_CHARS)
     known = desk.facts.payments.get((request.provider, request.payment))
     if not request.paid:
         return _unpaid(desk, row, known, request)
     check_integer(request.amount_cents, "amount_cents", least=0, most=MAX_CENTS)
     check_currency(request.currency)
-    if known is not None and known.state in ("captured", "returned"):
-        return _outcome("repeated", row)
+    if known is not None:
+        _whose(desk, row, known)
+        if known.state in ("captured", "returned"):
+            return _outcome("repeated", row)
     payment = _payment(
         desk, row, request.provider, request.payment, request.amount_cents, request.currency
     )
@@ -278,6 +295,7 @@ def refund(desk: Desk, request: Refund) -> Answer:
     known_id = refund_id(request)
     known = None if known_id is None else desk.facts.refunds.get(known_id)
     if known is not None:
+        _check_same_refund(known, row, request)
         return row.json
     if row.state not in REFUNDABLE:
         raise WrongState(f"an order that is {row.state} cannot be refunded", state=row.state)
@@ -292,6 +310,14 @@ def refund(desk: Desk, request: Refund) -> Answer:
         )
     give_back(desk, row, amount, request.reason, request.actor, request.restock, known_id)
     return row.json
+
+
+def _check_same_refund(known: RefundRow, row: OrderRow, request: Refund) -> None:
+    """All that was left is what the last refund of an order gave back."""
+    everything = request.amount_cents is None and row.refunded_cents == row.amount_cents
+    same_amount = everything or request.amount_cents == known.amount_cents
+    if not same_amount or int(request.restock) != known.restock:
+        raise KeyConflict("this key was used for another refund")
 
 
 def give_back(

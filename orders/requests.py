@@ -102,6 +102,7 @@ class MarkPaid(Request, tag="mark_paid"):
 
     order: str
     payment: str  # the merchant's own reference
+    merchant: str = ""  # whose reference it is
 
 
 class Ship(Request, tag="ship"):

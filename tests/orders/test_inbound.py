@@ -96,6 +96,44 @@ async def test_foreign_orders_and_steps_out_of_turn_are_refused(database_url: st
         assert await state_of(shop, engine, one) == "shipped"
 
 
+async def test_the_numbers_of_two_shops_payments_do_not_meet(database_url: str) -> None:
+    """Each shop counts its payments as it likes; one shop's number never hides another's."""
+    async with open_shop(database_url) as (shop, engine):
+        _product, _sale, one = await sold(shop)
+        foreign = await shop.product("pen", merchant="other")
+        two = (await shop.ask(order({foreign.id: 1}, "bob")))["id"]
+        await shop.ask(told("m1", "order.paid", one, payment="1001"))
+        paid = Inbound(merchant="other", id="m1", event="order.paid", order=two, payment="1001")
+        await shop.ask(paid)
+        assert [await state_of(shop, engine, id_) for id_ in (one, two)] == ["paid", "paid"]
+        assert await audit(engine) == []
+
+
+async def test_a_payment_that_paid_another_order_is_refused_and_not_forgotten(
+    database_url: str,
+) -> None:
+    """The shop is told that its order is not paid; under another number it is."""
+    async with open_shop(database_url) as (shop, engine):
+        _product, sale, one = await sold(shop)
+        two = (await shop.reserve(sale, "bob")).id
+        await shop.ask(told("m1", "order.paid", one, payment="p1"))
+        with pytest.raises(WrongState):
+            await shop.ask(told("m2", "order.paid", two, payment="p1"))
+        assert await state_of(shop, engine, two) == "reserved"
+        await shop.ask(told("m2", "order.paid", two, payment="p2"))
+        assert await state_of(shop, engine, two) == "paid"
+        assert await audit(engine) == []
+
+
+async def test_a_message_without_what_it_is_about_says_so(database_url: str) -> None:
+    """Not "no product None"."""
+    async with open_shop(database_url) as (shop, _engine):
+        with pytest.raises(Invalid, match="names a sku"):
+            await shop.ask(told("m1", "stock.adjusted", delta=1))
+        with pytest.raises(Invalid, match="names an order"):
+            await shop.ask(told("m2", "order.paid"))
+
+
 async def handed_off(shop: Shop) -> None:
     await shop.ask(SetSecret(merchant="acme", secret=SECRET))
     changes = {"checkout": "handoff", "checkout_url": "https://shop.example/pay?lang=en"}

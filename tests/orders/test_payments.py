@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from orders import schema_sql as t
 from orders.audit_sql import audit
-from orders.errors import Invalid, NotFound, SoldOut, WrongState
+from orders.errors import Invalid, KeyConflict, NotFound, SoldOut, WrongState
 from orders.reads_sql import Reads
 from orders.requests import (
     Cancel,
@@ -112,6 +112,35 @@ async def test_partial_refunds_leave_the_state_and_the_last_one_ends_it(database
         assert (stock.total, stock.committed) == (5, 0)
         refunds = await rows_of(engine, t.refunds)
         assert [(row.amount_cents, row.payment_id) for row in refunds] == [(400, "p"), (600, "p")]
+        assert await audit(engine) == []
+
+
+async def test_the_key_of_a_refund_belongs_to_that_refund(database_url: str) -> None:
+    """With another amount it is a mistake to be told, not a refund that silently never happens."""
+    async with open_shop(database_url) as (shop, engine):
+        one = await bought(shop)
+        part = {"order": one, "reason": "late", "key": "k1"}
+        await shop.ask(Refund(amount_cents=400, **part))
+        for other in ({"amount_cents": 300}, {}, {"amount_cents": 400, "restock": True}):
+            with pytest.raises(KeyConflict):
+                await shop.ask(Refund(**part, **other))
+        rest = Refund(order=one, reason="", restock=True, key="k2")
+        assert (await shop.ask(rest))["refunded_cents"] == 1000
+        assert (await shop.ask(rest))["refunded_cents"] == 1000
+        assert (await shop.ask(Refund(amount_cents=400, **part)))["refunded_cents"] == 1000
+        assert [row.amount_cents for row in await rows_of(engine, t.refunds)] == [400, 600]
+        assert await audit(engine) == []
+
+
+async def test_two_shops_may_use_the_same_reference(database_url: str) -> None:
+    """A reference is the shop's own: what one marks as paid is no payment of the other."""
+    async with open_shop(database_url) as (shop, engine):
+        own, foreign = await shop.product(), await shop.product("pen", merchant="other")
+        one = (await shop.ask(order({own.id: 1})))["id"]
+        two = (await shop.ask(order({foreign.id: 1}, "bob")))["id"]
+        await shop.ask(MarkPaid(order=one, payment="1001", merchant="acme"))
+        await shop.ask(MarkPaid(order=two, payment="1001", merchant="other"))
+        assert [await state_of(shop, engine, id_) for id_ in (one, two)] == ["paid", "paid"]
         assert await audit(engine) == []
 
 

@@ -139,7 +139,10 @@ async def mark_paid(call: Call) -> bytes:
     body: PaymentMark = call.body
     order = call.params["order"]
     payment = body.reference or f"manual_{order}"
-    return await call.services.door.ask(MarkPaid(order=order, payment=payment, actor=call.who.user))
+    shop = call.subject.thing.merchant
+    return await call.services.door.ask(
+        MarkPaid(order=order, payment=payment, merchant=shop, actor=call.who.user)
+    )
 
 
 ROUTES = [
@@ -273,7 +276,7 @@ ROUTES = [
         body_optional=True,
         about=of_order,
         answer=Order,
-        refuses=("invalid-state",),
+        refuses=("invalid-state", "idempotency-conflict"),
         limit="write",
     ),
     Route(
