@@ -75,7 +75,9 @@ class _Table(dict[int, str]):
 
 
 def _counts(character: str) -> bool:
-    """Whether a character is a letter, a digit, or a mark that makes a letter."""
+    """Whether a character is, or looks like, a letter, a digit, or a mark that makes a letter."""
+    if character in LETTERS_ALIKE:
+        return True
     kind, code = unicodedata.category(character)[0], ord(character)
     if kind == "M":
         return code not in _ACCENTS and not any(code in selectors for selectors in _VARIATION)

@@ -45,6 +45,8 @@ NOW = 1_790_000_000_000
         ("wéçhàt", "wechat"),
         ("wесhаt", "wechat"),  # е, с, а of the Cyrillic alphabet
         ("ＷＥＣＨＡＴ", "wechat"),
+        ("ᴡᴇᴄʜᴀᴛ ꓪꓰꓚꓧꓮꓔ", "wechatwechat"),  # small capitals, Lisu
+        ("🆆🅴🅲🅷🅰🆃 🅦🅔🅒🅗🅐🅣", "wechatwechat"),
         ("が か", "がか"),  # another mark, another letter
         ("!?… 🎉", ""),
     ],

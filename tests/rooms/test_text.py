@@ -110,6 +110,7 @@ def test_ordinary_names_pass(name: str) -> None:
         "", " ", "x" * 25, "a\u202eb", "a\u2066b", "a\nb", "admin", "ADMIN", "Аdmin", "4dm1n",
         "a d m i n", "admin_7", "Admin007", "the moderator", "m0derat0r", "ａｄｍｉｎ", "主播小王",
         "官方客服", "ofﬁcial", "ádmin", "\ufdfa" * 3,
+        "ᴀᴅᴍɪɴ", "ꓮdmin", "🅰dmin", "🅢🅣🅐🅕🅕",
     ],
 )  # fmt: skip
 def test_names_that_deceive_are_refused(name: str) -> None:
