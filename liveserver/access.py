@@ -17,9 +17,9 @@ class Where(Enum):
     """The limit of a right."""
 
     EVERYWHERE = "everywhere"
-    OWN_ROOMS = "in the rooms of the token"
-    OWN_SHOP = "on the own shop's things"
-    OWN_ORDERS = "on the own orders"
+    OWN_ROOMS = "in your own rooms"
+    OWN_SHOP = "for your own shop"
+    OWN_ORDERS = "with your own orders"
 
 
 class Rule(NamedTuple):
@@ -221,7 +221,8 @@ def allow(
     if ALL in limits:
         return
     if not any(_inside(identity, where, room, merchant, buyer) for where in limits):
-        raise Refused("forbidden", f"Not {limits[0].value}.")
+        where = " or ".join(limit.value for limit in limits)
+        raise Refused("forbidden", f"You may do this only {where}.")
 
 
 def allow_somewhere(identity: Identity | None, action: str) -> None:

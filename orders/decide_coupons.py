@@ -15,6 +15,7 @@ from orders.money import MAX_CENTS, MAX_UNITS, check_cents, check_currency, chec
 from orders.requests import CreateCoupon, EditCoupon
 from orders.rows import CouponRow, CouponUseRow
 from orders.text import check_text
+from orders.times import check_moment
 
 MAX_CODE_CHARS = 64
 MAX_TIME_MS = 253_402_300_799_999  # the last moment of the year 9999
@@ -48,7 +49,7 @@ def create(desk: Desk, request: CreateCoupon) -> Answer:
         budget=request.budget_cents,
         used=0,
         per_buyer_limit=request.per_buyer_limit,
-        starts_at=check_integer(starts_at, "starts_at", least=0, most=MAX_TIME_MS),
+        starts_at=check_moment(starts_at, "starts_at", least=0, most=MAX_TIME_MS),
         ends_at=request.ends_at,
         created_at=desk.now,
     )
@@ -88,7 +89,7 @@ def _check(row: CouponRow) -> None:
     if row.budget < row.used:
         raise Invalid(f"{row.used} are used already", field="budget_cents", used_cents=row.used)
     if row.ends_at is not None:
-        check_integer(row.ends_at, "ends_at", least=row.starts_at + 1, most=MAX_TIME_MS)
+        check_moment(row.ends_at, "ends_at", least=row.starts_at + 1, most=MAX_TIME_MS)
 
 
 def find(desk: Desk, merchant: str, code: str) -> CouponRow:

@@ -23,6 +23,7 @@ from orders.money import MAX_UNITS, check_cents, check_integer
 from orders.requests import CreateSale, Placing, Reserve
 from orders.rows import GrantRow, OrderRow, ProductRow, SaleRow
 from orders.text import check_text
+from orders.times import check_moment
 
 MAX_COUNTDOWN_SECONDS = 300
 MAX_AHEAD_SECONDS = 30 * 24 * 3600  # a planned sale holds its units out of stock until it starts
@@ -194,4 +195,4 @@ def check_sale_edit(sale: SaleRow, changes: dict[str, Any], now: int) -> None:
     if "ends_at" in changes:
         earliest = max(now, starts_at) + 1
         latest = starts_at + MAX_DURATION_SECONDS * 1000
-        check_integer(changes["ends_at"], "ends_at", least=earliest, most=max(earliest, latest))
+        check_moment(changes["ends_at"], "ends_at", least=earliest, most=max(earliest, latest))

@@ -110,6 +110,8 @@ async def test_a_coupon_is_edited_within_what_is_used(database_url: str) -> None
         for bad in ({"budget_cents": 99}, {"code": "x"}, {}, {"ends_at": 1}, {"budget_cents": "1"}):
             with pytest.raises(Invalid):
                 await shop.ask(EditCoupon(coupon=made["id"], changes=bad))
+        with pytest.raises(Invalid, match=r"ends_at must lie between \d{4}-\d\d-\d\dT"):
+            await shop.ask(EditCoupon(coupon=made["id"], changes={"ends_at": 1}))
         changed = await shop.ask(EditCoupon(coupon=made["id"], changes={"budget_cents": 100}))
         assert (changed["budget_cents"], changed["used_cents"]) == (100, 100)
         with pytest.raises(SoldOut):
