@@ -35,6 +35,7 @@ KNOWN_MAX = 10_000  # room objects remembered
 SHELF_MAX = 100  # products on a shelf
 MERCHANTS_MAX = 50  # merchants of a room
 PAGE_MAX = 100  # rooms in one answer
+TOLD_TO_STAFF = ("product_id", "text")  # of an event: small, and enough to say what was done
 USERS_AT_ONCE = 200  # told in one round trip: some milliseconds inside the bus
 
 Ids = list[str]  # by another name, because `RoomService.list` hides the built-in one
@@ -446,7 +447,8 @@ class RoomService:
         """Tell a recorded change; if the bus does not answer it is told later, from the record."""
         event, _ = change
         messages = change_messages(room, [change], self._now())
-        messages.append(self._console(room, {"type": event["type"], "actor": actor}))
+        told = {name: event[name] for name in TOLD_TO_STAFF if name in event}
+        messages.append(self._console(room, {"type": event["type"], "actor": actor, **told}))
         try:
             await self._outbox.send(room, messages)
         except Unavailable as problem:

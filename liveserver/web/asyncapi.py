@@ -201,10 +201,17 @@ class DanmakuPublish(Struct, kw_only=True):
 
 
 class ConsoleEvent(Event, kw_only=True):
-    """What somebody of the staff did; `type` is that of the room's event."""
+    """
+    What somebody of the staff did; `type` is that of the room's event, or `flash_sale.created`,
+    `.edited`, `.cancelled` with the sale and its `title`.
+    """
 
     type: str
     actor: str | None = None
+    product_id: str | None = None
+    text: str | None = None
+    flash_sale: str | None = None
+    title: str | None = None
 
 
 class OrderUpdated(Event, kw_only=True):

@@ -15,6 +15,9 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.m
 expect.set_options(timeout=15_000)
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
 
+#: what browsers say of refusals and of lost networks, which the pages tell in words
+EXPECTED = ("Failed to load resource", "ERR_INTERNET_DISCONNECTED")
+
 Visit = Callable[..., Awaitable[Page]]
 
 
@@ -57,7 +60,7 @@ async def visit(shop: Server) -> AsyncIterator[Visit]:
                 "console",
                 lambda line: (
                     complaints.append(f"{path}: {line.text}")
-                    if line.type == "error" and "Failed to load resource" not in line.text
+                    if line.type == "error" and not any(words in line.text for words in EXPECTED)
                     else None
                 ),
             )

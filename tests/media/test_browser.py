@@ -19,6 +19,10 @@ pytestmark = pytest.mark.browser
 
 FAKE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SECONDS = 20_000  # milliseconds; a busy machine may take its time
+MICROPHONE = (
+    "() => document.querySelector('[data-testid=own-picture]').srcObject"
+    ".getAudioTracks()[0].enabled"
+)
 FRAMES = "() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
 
 
@@ -65,6 +69,19 @@ async def moving(page: Page, seconds: float = 15.0) -> None:
         await asyncio.sleep(0.1)
 
 
+async def panel(page: Page, name: str) -> None:
+    """One of the console's sheets on a phone."""
+    await page.locator(f"[data-testid=phone-way][data-panel={name}]").click()
+
+
+async def sending(host: Page) -> None:
+    """The host's own camera fills the console; the sheet has made room for it."""
+    stage = host.get_by_test_id("console-stage")
+    await expect(stage).to_have_attribute("data-picture", "own", timeout=SECONDS)
+    await expect(host.get_by_test_id("sheet-picture")).to_have_count(0, timeout=SECONDS)
+    await expect(host.get_by_test_id("own-picture")).to_be_visible()
+
+
 async def test_the_demo_moves_and_sound_takes_one_press(browser: Browser, shop: Server) -> None:
     """Without a camera, an account or a question."""
     page = await visit(browser, shop, "/rooms/demo")
@@ -83,6 +100,7 @@ async def test_a_streamer_goes_live_in_three_screens(browser: Browser, shop: Ser
     await playing(viewer)
     assert await viewer.evaluate("() => document.querySelector('video').videoWidth") == 360
     host = await visit(browser, shop, "/console/demo", "streamer")
+    await panel(host, "picture")
     await host.get_by_test_id("go-camera").click()
     await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
     assert await host.get_by_test_id("go-camera-select").locator("option").count() >= 1
@@ -94,10 +112,17 @@ async def test_a_streamer_goes_live_in_three_screens(browser: Browser, shop: Ser
         row = host.locator(f"[data-testid=preflight-row][data-name={name}]")
         await expect(row).not_to_have_attribute("data-verdict", "open", timeout=SECONDS)
     await host.get_by_test_id("go-start").click()
-    await expect(host.get_by_test_id("video-state")).to_contain_text("You are sending")
+    await sending(host)
+    mute = host.get_by_test_id("phone-mute")
+    for pressed, heard in (("true", False), ("false", True)):
+        await mute.click()
+        await expect(mute).to_have_attribute("aria-pressed", pressed)
+        assert await host.evaluate(MICROPHONE) == heard
     camera = "() => document.querySelector('video').videoWidth !== 360"
     await viewer.wait_for_function(camera, timeout=SECONDS)
     await moving(viewer)
+    await panel(host, "picture")
+    await expect(host.get_by_test_id("video-state")).to_contain_text("You are sending")
     await host.get_by_test_id("go-stop").click()
     clip = "() => document.querySelector('video').videoWidth === 360"
     await viewer.wait_for_function(clip, timeout=SECONDS)  # the demo's clip is back
@@ -107,11 +132,12 @@ async def test_a_host_that_vanishes_is_said_to_be_back_soon(browser: Browser, sh
     """A phone without battery says nothing; ten seconds later everybody knows."""
     viewer = await visit(browser, shop, "/rooms/demo")
     host = await visit(browser, shop, "/console/demo", "streamer")
+    await panel(host, "picture")
     await host.get_by_test_id("go-camera").click()
     await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
     await host.get_by_test_id("go-next").click()
     await host.get_by_test_id("go-start").click()
-    await expect(host.get_by_test_id("video-state")).to_contain_text("You are sending")
+    await sending(host)
     await playing(viewer)
     cut = await host.context.new_cdp_session(host)
     with contextlib.suppress(TimeoutError, Error):

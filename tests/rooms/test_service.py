@@ -56,6 +56,18 @@ async def test_a_room_goes_live_and_ends_and_everybody_hears_it(stage: Any, uniq
     assert snapshot["room"]["show"] == again.show and snapshot["position"]["offset"] == 4
 
 
+async def test_the_staff_hear_who_did_what(stage: Any, unique: str) -> None:
+    """Their channel names the actor and what was pinned or written, not the whole shelf."""
+    await stage.service.create(unique, "Tea", [], actor="boss")
+    await stage.bus.attach(unique)
+    await stage.service.set_notice(unique, "Back soon", actor="host")
+    await stage.service.pin(unique, None, actor="helper")
+    await stage.until(lambda: len(stage.events(f"console:{unique}")) == 2)
+    notice, pin = stage.events(f"console:{unique}")
+    assert (notice["type"], notice["actor"], notice["text"]) == ("room.notice", "host", "Back soon")
+    assert (pin["type"], pin["actor"], pin["product_id"]) == ("shelf.pinned", "helper", None)
+
+
 async def test_a_room_that_exists_or_is_badly_named_cannot_be_made(stage: Any, unique: str) -> None:
     """The id is checked, and taken once."""
     await stage.service.create(unique, "Tea", [], actor="boss")

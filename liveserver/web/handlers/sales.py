@@ -1,5 +1,7 @@
 """Flash sales: a streamer inside the grant, or the product's merchant, starts them; buyers buy."""
 
+import logging
+
 import msgspec
 from msgspec import UNSET
 
@@ -11,6 +13,9 @@ from orders.errors import Invalid, NotFound
 from orders.requests import CancelSale, CreateSale, EditSale
 from orders.shapes import FlashSale, Order
 from orders.webhooks import parse_time
+from rooms.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 
 async def of_room_and_shop(call: Call) -> Subject:
@@ -49,7 +54,20 @@ async def create(call: Call) -> Created:
         room=room.id, show=room.show, merchant=own_shop, actor=call.who.user, **fields
     )
     raw = await call.services.door.ask(request)
-    return Created(raw, f"/v1/flash-sales/{msgspec.json.decode(raw, type=FlashSale).id}")
+    sale = await _told(call, "created", raw)
+    return Created(raw, f"/v1/flash-sales/{sale.id}")
+
+
+async def _told(call: Call, deed: str, raw: bytes) -> FlashSale:
+    """The sale as the writer answered it. The staff of its room hear who did what, if they can."""
+    sale = msgspec.json.decode(raw, type=FlashSale)
+    event = {"type": f"flash_sale.{deed}", "actor": call.who.user}
+    try:
+        told = {**event, "flash_sale": sale.id, "title": sale.title}
+        await call.services.rooms.tell_console(sale.room, told)
+    except Unavailable as problem:
+        log.warning("the staff of %s does not hear of sale %s: %s", sale.room, sale.id, problem)
+    return sale
 
 
 async def read(call: Call) -> FlashSale:
@@ -66,17 +84,21 @@ async def edit(call: Call) -> bytes:
         if name in changes:
             changes[name] = moment(changes[name], name)
     sale = call.params["sale"]
-    return await call.services.door.ask(
+    raw = await call.services.door.ask(
         EditSale(flash_sale=sale, changes=changes, actor=call.who.user)
     )
+    await _told(call, "edited", raw)
+    return raw
 
 
 async def cancel(call: Call) -> bytes:
     body: SaleCancel = call.body
     sale = call.params["sale"]
-    return await call.services.door.ask(
+    raw = await call.services.door.ask(
         CancelSale(flash_sale=sale, orders=body.orders, actor=call.who.user)
     )
+    await _told(call, "cancelled", raw)
+    return raw
 
 
 async def reserve(call: Call) -> Created:

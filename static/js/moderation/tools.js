@@ -47,12 +47,10 @@ export class TalkTools {
     this.draw();
   }
 
-  /** Counts what waits, now and whenever the staff's channel says that it changed. */
-  follow() {
-    const channel = this.store.socket.client.newSubscription(`console:${this.store.id}`);
+  /** Counts what waits, now and whenever the staff's channel says that it changed. @param {import("centrifuge").Subscription} channel */
+  follow(channel) {
     channel.on("publication", ({ data }) => ["moderation.report", "moderation.held"].includes(data.type) && this.count());
     channel.on("subscribed", () => this.count());
-    channel.subscribe();
   }
 
   async count() {
