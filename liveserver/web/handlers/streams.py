@@ -35,6 +35,8 @@ async def send(call: Call) -> web.Response:
     headers = _cors(call)
     raw = await read.body_bytes(call.request)
     node, session, commands = _read(call.request.content_type, raw)
+    if not session:  # in Protobuf even no body at all is a message
+        raise Refused("validation", "In the body: no session is named.")
     if call.services.emulation is None:
         raise Refused("unavailable", "This process holds no connections.")
     await call.services.emulation.send(node, session, commands)
