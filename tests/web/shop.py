@@ -17,6 +17,7 @@ from liveserver.archive.store_sql import SqlArchive
 from liveserver.control import Control
 from liveserver.db import make_engine
 from liveserver.delivery import Deliveries
+from liveserver.emulation import Emulation
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
@@ -245,7 +246,10 @@ async def _services(
         GatewayOptions(namespaces=Namespaces(NAMESPACES)), now=wall_ms, meters=meters,
     )  # fmt: skip
     remote = Remote(gateway, node, name="test", clock=time.monotonic)
-    control = Control(bus, node, remote.status, remote.work, clock=time.monotonic)
+    emulation = services.emulation = Emulation(gateway)
+    control = emulation.control = Control(
+        bus, node, remote.status, remote.work | emulation.work, clock=time.monotonic
+    )
     meters.watch(gateway, remote)
     await stack.enter_async_context(running(control.run()))
     services.api = ServerApi(gateway, control)

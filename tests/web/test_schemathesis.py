@@ -37,6 +37,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+#: signalling needs the media process, which is not here: `tests/media` sends it broken offers
+ELSEWHERE = ("/whip/", "/whep/")
 #: role -> who tries an operation that not anyone may; the first that fits
 CALLER_OF_ROLE = {
     "viewer": "buyer",
@@ -90,7 +92,11 @@ def test_generated_requests_get_documented_answers(
     """Whatever is sent: no 5xx, nothing undocumented."""
     with server_in_a_thread(sqlite_url, redis_url, tmp_path, unique) as (scene, tokens):
         schema = schemathesis.openapi.from_url(scene.shop.url + "/openapi.json")
-        operations = [result.ok() for result in schema.get_all_operations()]
+        operations = [
+            operation
+            for operation in (result.ok() for result in schema.get_all_operations())
+            if not operation.path.startswith(ELSEWHERE)
+        ]
         assert len(operations) > 50
         wrong = []
         for operation in sorted(operations, key=lambda one: one.method.lower() == "delete"):
