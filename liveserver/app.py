@@ -230,6 +230,7 @@ async def _serving_orders(
     )
     parts.door = writer
     parts.pace.waiting = lambda: writer.unanswered
+    parts.showcase.is_holder = lambda: writer.is_serving
     watch_trade(parts.metrics.registry, writer, parts.webhooks)
     tasks: dict[str, Work] = {
         "writer": writer.run,

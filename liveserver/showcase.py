@@ -33,6 +33,7 @@ SHELF_PAUSE_SECONDS = 0.25  # gathers products, since a rush changes the same fe
 ROUND_SECONDS = 0.02  # gathers the news of a rush into fewer calls on the bus
 ROUND_MAX_SECONDS = 1.0  # in the worst rush: 500 steps of orders a second are always told
 POLL_SECONDS = 1.0  # looks at the feed even without news, such as after a take-over
+STANDBY_SECONDS = 0.5  # between two looks of a standby at how far the holder is
 RETRY_SECONDS = 0.5  # after the bus or the database did not answer
 CURSOR_SECONDS = 1.0  # between two writes of the cursor; so much is told again after a crash
 STALE_MS = 3_600_000  # older steps of orders are not told any more: pages read them when opened
@@ -88,6 +89,7 @@ class Showcase:
         self._now = now
         self._cursor = cursor
         self._pace = pace or Pace()
+        self.is_holder: Callable[[], bool] = lambda: True  # a standby tells nobody
         self._rooms: RoomService | None = None
         self._sales: dict[str, FlashSale] = {}  # newest of each that is not handed on yet
         self._products: set[str] = set()
@@ -209,6 +211,10 @@ class Showcase:
         try:
             while True:
                 self._events.clear()
+                if not self.is_holder():
+                    await asyncio.sleep(STANDBY_SECONDS)
+                    n = saved = max(n, await self._start())
+                    continue
                 try:
                     events = await self._feed.after(n, FEED_BATCH)
                     await self.tell(events)

@@ -240,6 +240,26 @@ async def test_what_happened_while_it_was_down_is_told_after_a_restart(market: M
     assert len(market.events(channel, "order.updated")) == 2
 
 
+async def test_a_standby_tells_nobody_and_goes_on_where_the_holder_ended(
+    market: Market,
+) -> None:
+    """Two processes serve orders: buyers are told once, and by the standby when it takes over."""
+    buyer, channel = f"guest_{market.name}", f"#guest_{market.name}"
+    holds = False
+    market.showcase.is_holder = lambda: holds
+    await market.bus.attach(channel)
+    await market.product()
+    order = await market.reserve(await market.sale(), buyer, "Alice")
+    await market.cursor.save(await market.feed.last())  # by the holder
+    market.run()
+    await market.pay(order)
+    await asyncio.sleep(1.2)  # two looks of a standby
+    assert market.events(channel, "order.updated") == []
+    holds = True
+    events = await until(lambda: market.events(channel, "order.updated"))
+    assert [event["order"]["state"] for event in events] == ["paid"]
+
+
 async def test_steps_of_long_ago_are_not_told(market: Market) -> None:
     """Pages read them when they are opened."""
     buyer = f"guest_{market.name}"

@@ -419,7 +419,8 @@ class Evening:
         tasks = self._tasks
         tasks += [asyncio.create_task(one.run()) for one in (*people, recorder)]
         tasks.append(asyncio.create_task(self._break_things()))
-        await self._act("start", lambda rooms: rooms.start(NAME, actor="host"))
+        while not await self.record.live():
+            await self._act("start", lambda rooms: rooms.start(NAME, actor="host"))
         await self._people_act(SECONDS)
         self.faulty, self.server.up = False, True
         await asyncio.sleep(QUIET_SECONDS)
