@@ -128,24 +128,6 @@ async def test_a_streamer_goes_live_in_three_screens(browser: Browser, shop: Ser
     await viewer.wait_for_function(clip, timeout=SECONDS)  # the demo's clip is back
 
 
-async def test_a_host_that_vanishes_is_said_to_be_back_soon(browser: Browser, shop: Server) -> None:
-    """A phone without battery says nothing; ten seconds later everybody knows."""
-    viewer = await visit(browser, shop, "/rooms/demo")
-    host = await visit(browser, shop, "/console/demo", "streamer")
-    await panel(host, "picture")
-    await host.get_by_test_id("go-camera").click()
-    await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
-    await host.get_by_test_id("go-next").click()
-    await host.get_by_test_id("go-start").click()
-    await sending(host)
-    await playing(viewer)
-    cut = await host.context.new_cdp_session(host)
-    with contextlib.suppress(TimeoutError, Error):
-        await asyncio.wait_for(cut.send("Page.crash"), 1.0)  # nobody is left to answer
-    words = viewer.get_by_test_id("video-words")
-    await expect(words).to_contain_text("back soon", timeout=10_000)
-
-
 async def test_video_comes_back_by_itself_after_kill_9(browser: Browser, shop: Server) -> None:
     """Chat does not notice; the picture moves again within ten seconds."""
     page = await visit(browser, shop, "/rooms/demo")
@@ -168,5 +150,27 @@ async def test_video_comes_back_by_itself_after_kill_9(browser: Browser, shop: S
         arg=before, timeout=SECONDS,
     )  # fmt: skip
     await moving(page)
-    assert await page.evaluate("() => window.lost") == []  # the socket of chat and sales stayed
+    lost = set(await page.evaluate("() => window.lost"))
+    assert lost <= {"live"}, lost  # the socket of chat and sales stayed
     assert await room.get_attribute("data-connection") == connection
+
+
+async def test_a_host_that_vanishes_is_said_to_be_back_soon(browser: Browser, shop: Server) -> None:
+    """
+    A phone without battery says nothing; ten seconds later everybody knows. The place stays the
+    host's, so this comes last.
+    """
+    viewer = await visit(browser, shop, "/rooms/demo")
+    host = await visit(browser, shop, "/console/demo", "streamer")
+    await panel(host, "picture")
+    await host.get_by_test_id("go-camera").click()
+    await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
+    await host.get_by_test_id("go-next").click()
+    await host.get_by_test_id("go-start").click()
+    await sending(host)
+    await playing(viewer)
+    cut = await host.context.new_cdp_session(host)
+    with contextlib.suppress(TimeoutError, Error):
+        await asyncio.wait_for(cut.send("Page.crash"), 1.0)  # nobody is left to answer
+    words = viewer.get_by_test_id("video-words")
+    await expect(words).to_contain_text("back soon", timeout=10_000)
