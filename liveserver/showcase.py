@@ -28,10 +28,10 @@ from rooms.service import RoomService
 
 log = logging.getLogger(__name__)
 
-FEED_BATCH = 500  # events read at once; bounds memory and the time of one round
+FEED_BATCH = 100  # events read at once; buyers wait for a round, which takes some 5 ms
 SHELF_PAUSE_SECONDS = 0.25  # gathers products, since a rush changes the same few again and again
 ROUND_SECONDS = 0.02  # gathers the news of a rush into fewer calls on the bus
-ROUND_MAX_SECONDS = 1.0  # in the worst rush: 500 steps of orders a second are always told
+ROUND_MAX_SECONDS = 0.2  # in the worst rush: 500 steps of orders a second are always told
 POLL_SECONDS = 1.0  # looks at the feed even without news, such as after a take-over
 STANDBY_SECONDS = 0.5  # between two looks of a standby at how far the holder is
 RETRY_SECONDS = 0.5  # after the bus or the database did not answer
