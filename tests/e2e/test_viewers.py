@@ -1,6 +1,7 @@
 """Viewers with the official SDK, while the bus or a worker is killed: gap-free, or told."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -10,10 +11,14 @@ from typing import Any
 
 import aiohttp
 import psutil
+import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
 from loadtest.server import Server
 from loadtest.shop import Shop
+
+#: the SDK may leave a socket unclosed when the server dies in its opening handshake
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 VIEWERS = 12
 PATIENCE_SECONDS = 30
@@ -80,6 +85,8 @@ async def viewers(base: str, count: int) -> AsyncIterator[list[Seen]]:
         yield seats
     finally:
         await asyncio.gather(*(client.disconnect() for client in clients))
+        clients.clear()
+        gc.collect()  # what the SDK left behind is found here and in no other test
 
 
 async def notices(shop: Shop, token: str, texts: list[str], done: Callable[[], bool]) -> None:
