@@ -239,7 +239,7 @@ async def _serving_orders(
         "showcase": parts.showcase.run,
         "webhooks": parts.webhooks.run,
         "addresses": _deliveries(settings, parts).run,
-        "archive": lambda: _record(settings, parts),
+        "archive": lambda: _record(settings, parts, writer),
         "payments": _payments(settings, parts, writer).run,
     }
     if "gateway" not in settings.roles:
@@ -273,12 +273,14 @@ async def _serving_media(settings: WorkerSettings, parts: Parts) -> AsyncIterato
         yield
 
 
-async def _record(settings: WorkerSettings, parts: Parts) -> None:
-    """Write live rooms into the archive, over a bus connection of its own."""
+async def _record(settings: WorkerSettings, parts: Parts, writer: Writer) -> None:
+    """Write live rooms into the archive, over an own bus connection; a standby writes none."""
     bus = RedisBus(settings.redis_url, f"{settings.node}-archive")
-    recorder = Recorder(
-        bus, parts.archive, live=parts.room_store.live, room=parts.rooms.get, now=now_ms
-    )
+
+    async def live() -> list[str]:
+        return await parts.room_store.live() if writer.is_serving else []
+
+    recorder = Recorder(bus, parts.archive, live=live, room=parts.rooms.get, now=now_ms)
     await bus.start()
     try:
         await recorder.run()

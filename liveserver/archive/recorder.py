@@ -25,7 +25,6 @@ ROUND_SECONDS = 1.0  # between two looks: what a crash may lose of danmaku
 PENDING_MAX = 20_000  # entries that wait for the database, about 10 MB; then danmaku are dropped
 #: and numbered events are read again later from history
 NUMBERED = ("room", "chat")
-PRUNE_ROUNDS = 3_600  # about once an hour
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +40,6 @@ class Store(Protocol):
 
     async def tops(self, show: str) -> dict[str, Position]:
         """How far each channel of a show is written."""
-
-    async def prune(self, before: int) -> int:
-        """Remove shows that ended before."""
 
 
 class Following:
@@ -66,7 +62,6 @@ class Recorder:
         bus: A connection of its own, since topics are attached for it alone.
         live: Ids of the rooms that are live, from the record.
         room: One room from the record.
-        keep_ms: How long after its end a show stays in the archive; 0 = for ever.
     """
 
     def __init__(
@@ -77,14 +72,12 @@ class Recorder:
         live: Callable[[], Awaitable[Sequence[str]]],
         room: Callable[[str], Awaitable[Room]],
         now: Callable[[], int],
-        keep_ms: int = 0,
     ) -> None:
         self._bus = bus
         self._store = store
         self._live = live
         self._room = room
         self._now = now
-        self._keep_ms = keep_ms
         self._rooms: dict[str, Following] = {}
         self._pending: list[Entry] = []
         self._graves: list[tuple[str, str, str]] = []  # room, channel, id to erase after writing
@@ -95,14 +88,10 @@ class Recorder:
 
     async def run(self) -> None:
         """Follow for ever. What fails is tried again with the next round."""
-        rounds = 0
         try:
             while True:
                 await self._try(self.look)
                 await self._try(self.flush)
-                if self._keep_ms and rounds % PRUNE_ROUNDS == 0:
-                    await self._try(self._prune)
-                rounds += 1
                 self._again.clear()
                 try:
                     async with asyncio.timeout(ROUND_SECONDS):
@@ -287,11 +276,6 @@ class Recorder:
         for room, channel, id in graves:  # a message may have been deleted before it was written
             await self._store.erase(room, channel, [id], self._now())
         del self._graves[: len(graves)]
-
-    async def _prune(self) -> None:
-        gone = await self._store.prune(self._now() - self._keep_ms)
-        if gone:
-            log.info("archive: %d lines of old shows removed", gone)
 
 
 def _is_of(publication: Publication, following: Following) -> bool:

@@ -154,14 +154,6 @@ class SqlArchive:
                 statement.on_conflict_do_update(index_elements=["room"], set_={"open": open})
             )
 
-    async def prune(self, before: int) -> int:
-        """Remove the lines of shows that ended before this time; how many went."""
-        t = show_events.c
-        old = sa.select(shows.c.id).where(shows.c.ended_at < before)
-        async with self._writing() as connection:
-            gone = await connection.execute(sa.delete(show_events).where(t.show.in_(old)))
-        return int(gone.rowcount)
-
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         try:

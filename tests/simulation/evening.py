@@ -225,9 +225,6 @@ class Lines:
     async def tops(self, show: str) -> dict[str, Position]:
         return {entry.channel: Position(entry.epoch, entry.offset) for entry in self.kept.values()}
 
-    async def prune(self, before: int) -> int:
-        return 0
-
     def rebuilt(self) -> dict[str, Any]:
         """The room from the last state that was written, and the events after it."""
         begin = json.loads([one for one in self.notes if one.type == SNAPSHOT][-1].json)
