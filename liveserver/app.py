@@ -26,7 +26,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver import demo, tls
 from liveserver.addresses import parse_networks
+from liveserver.archive.entry import Show
 from liveserver.archive.recorder import Recorder
+from liveserver.archive.retention import Retention
 from liveserver.archive.store_sql import SqlArchive
 from liveserver.control import Control
 from liveserver.db import make_engine
@@ -108,7 +110,6 @@ class Parts:
     rooms: RoomService
     moderation: Moderation
     archive: SqlArchive
-    room_store: SqlRooms
     reads: Reads
     feed: TailedFeed
     showcase: Showcase
@@ -188,7 +189,6 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         rooms=rooms,
         moderation=moderation,
         archive=archive,
-        room_store=store,
         reads=reads,
         feed=feed,
         showcase=showcase,
@@ -242,6 +242,9 @@ async def _serving_orders(
         "archive": lambda: _record(settings, parts, writer),
         "payments": _payments(settings, parts, writer).run,
     }
+    if days := settings.config.archive_days:
+        retention = Retention(parts.archive, days, is_holder=lambda: writer.is_serving, now=now_ms)
+        tasks["archive retention"] = retention.run
     if "gateway" not in settings.roles:
         asks = RedisAsks(settings.redis_url, writer)
         states = StateSender(settings.redis_url, writer)
@@ -277,10 +280,10 @@ async def _record(settings: WorkerSettings, parts: Parts, writer: Writer) -> Non
     """Write live rooms into the archive, over an own bus connection; a standby writes none."""
     bus = RedisBus(settings.redis_url, f"{settings.node}-archive")
 
-    async def live() -> list[str]:
-        return await parts.room_store.live() if writer.is_serving else []
+    async def shows(since: int) -> list[Show]:
+        return await parts.archive.lately(since) if writer.is_serving else []
 
-    recorder = Recorder(bus, parts.archive, live=live, room=parts.rooms.get, now=now_ms)
+    recorder = Recorder(bus, parts.archive, shows=shows, now=now_ms)
     await bus.start()
     try:
         await recorder.run()

@@ -23,6 +23,7 @@ MAX_WORKERS = 64  # processes; far above the cores of one machine that serves on
 MAX_HISTORY = 10_000  # messages a channel; each costs bus memory on every channel of the namespace
 MAX_HISTORY_TTL_SECONDS = 31 * 86_400
 MAX_TICK_MS = 1_000  # a second is already felt as lag
+MAX_ARCHIVE_DAYS = 36_500  # a hundred years: more is a mistake
 MAX_PER_SECOND = 1_000_000  # beyond what one room or worker can do: a mistake
 MIN_HARD_MARK_BYTES = 512 * 1024  # one frame and one recovery must fit
 MAX_MARK_BYTES = 64 * 1024 * 1024  # a thousand slow viewers at more would fill any memory
@@ -75,6 +76,7 @@ class Config:
     workers: int = 1
     chat_per_second: int = 10
     danmaku_per_second: int = 20
+    archive_days: int = 0
     webhook_allowed_cidrs: tuple[str, ...] = ()
     image_origins: tuple[str, ...] = ()
     media_port: int = 8001
@@ -180,6 +182,12 @@ SETTINGS = (
         read.whole_number(0, MAX_PER_SECOND),
         "danmaku of one room, of more everybody sees a sample; 0 = all",
         "20",
+    ),
+    Setting(
+        "ARCHIVE_DAYS",
+        read.whole_number(0, MAX_ARCHIVE_DAYS),
+        "how long the archive of a show is kept after its end; 0 = for ever",
+        "0",
     ),
     Setting(
         "WEBHOOK_ALLOWED_CIDRS",

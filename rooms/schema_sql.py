@@ -32,7 +32,7 @@ show = sa.Table(
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("room", sa.String(40), sa.ForeignKey("room.id"), nullable=False, index=True),
     sa.Column("started_at", sa.BigInteger, nullable=False),
-    sa.Column("ended_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger, index=True),
 )
 
 room_part = sa.Table(

@@ -29,6 +29,7 @@ from rooms.talk_service import Talk
 from rooms.text import one_line
 from rooms.times import rfc3339
 
+SHOWS_TOPIC = "\x1fshows"  # no room and no channel can have this name
 TICK_SECONDS = 1.0  # viewers, likes, and what could not be published
 KNOWN_MS = 2_000  # how long a room object may be out of date for checks that are not of record
 KNOWN_MAX = 10_000  # room objects remembered
@@ -440,8 +441,20 @@ class RoomService:
         changed, version = await self._store.change(room, change, at=self._now())
         self._remember(room, changed)
         body = {"type": event, "room": msgspec.to_builtins(changed)}
-        await self._publish(room, (body, version), actor)
+        told = self._publish(room, (body, version), actor)
+        if event == "room.started":
+            await asyncio.gather(self._call_archive(), told)
+        else:
+            await told
         return changed
+
+    async def _call_archive(self) -> None:
+        """Who keeps shows looks for new ones now; it looks by itself too, only not so soon."""
+        try:
+            message = Message(channel=SHOWS_TOPIC, data=b"{}", numbered=False)
+            await self._bus.publish(SHOWS_TOPIC, [message])
+        except Unavailable as problem:
+            log.warning("the archive was not called: %s", problem)
 
     async def _publish(self, room: str, change: Change, actor: str) -> None:
         """Tell a recorded change; if the bus does not answer it is told later, from the record."""

@@ -10,6 +10,7 @@ from rooms.bus import Publication
 STATS_MS = 10_000  # one sample of viewers and likes in this time is enough for a curve
 KEPT_ADVICE = frozenset({"room.stats", "order.ticker", "caption"})  # advisory events worth keeping
 SNAPSHOT = "archive.snapshot"  # the room's state where the archive of a show begins
+ENDED = "room.ended"  # what the archive of a show ends with
 GAP = "archive.gap"  # lines that were lost before the archive got them
 CHANNELS = ("room", "chat", "danmaku")  # what the console says is in the audit log
 
@@ -29,6 +30,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     message: str = ""
     json: str
+
+
+class Show(msgspec.Struct, frozen=True, kw_only=True):
+    """A show on record, milliseconds. `open`: whether anybody may read its archive."""
+
+    id: str
+    room: str
+    started_at: int
+    ended_at: int | None
+    open: bool = True
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

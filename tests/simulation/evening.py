@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from liveserver.archive.entry import GAP, SNAPSHOT, Entry
+from liveserver.archive.entry import GAP, SNAPSHOT, Entry, Show
 from liveserver.archive.recorder import Recorder
 from rooms import bus as ports
 from rooms.bus import Delivery, Position
@@ -183,6 +183,13 @@ class Record:
         await self._wait()
         return [NAME] if self.room and self.room.state == "live" else []
 
+    async def shows(self, since: int) -> list[Show]:
+        """The show of the evening, once it has begun."""
+        if not await self.live():
+            return []
+        assert self.room is not None and self.room.show is not None
+        return [Show(id=self.room.show, room=NAME, started_at=0, ended_at=None)]
+
 
 class Source:
     """The shop: products without end, and sales whose versions rise."""
@@ -224,6 +231,10 @@ class Lines:
 
     async def tops(self, show: str) -> dict[str, Position]:
         return {entry.channel: Position(entry.epoch, entry.offset) for entry in self.kept.values()}
+
+    async def has_end(self, show: str) -> bool:
+        """The show goes on all evening."""
+        return False
 
     def rebuilt(self) -> dict[str, Any]:
         """The room from the last state that was written, and the events after it."""
@@ -412,7 +423,7 @@ class Evening:
         people = [Person(self, f"p{n}") for n in range(4)]
         bus = FlakyBus(self, "archive")
         await bus.start()
-        recorder = Recorder(bus, self.lines, live=self.record.live, room=self._room, now=self.now)
+        recorder = Recorder(bus, self.lines, shows=self.record.shows, now=self.now)
         tasks = self._tasks
         tasks += [asyncio.create_task(one.run()) for one in (*people, recorder)]
         tasks.append(asyncio.create_task(self._break_things()))
@@ -430,10 +441,6 @@ class Evening:
         for worker in self.workers:
             if worker.alive:
                 await worker.kill()
-
-    async def _room(self, id: str) -> Room:
-        assert self.record.room is not None
-        return self.record.room
 
     async def _hire(self) -> None:
         worker = Worker(self, f"w{len(self.workers)}")

@@ -19,12 +19,7 @@ WHO = Speaker(id="u1", name="Li")
 async def recorder(shop: Shop, redis_url: str, unique: str) -> AsyncIterator[Recorder]:
     bus = RedisBus(redis_url, f"archive-{unique}")
 
-    async def live() -> list[str]:
-        return [unique]
-
-    made = Recorder(
-        bus, shop.services.archive, live=live, room=shop.services.rooms.get, now=wall_ms
-    )
+    made = Recorder(bus, shop.services.archive, shows=shop.services.archive.lately, now=wall_ms)
     await bus.start()
     yield made
     await bus.close()

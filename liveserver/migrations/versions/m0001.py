@@ -142,6 +142,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_show_room_room")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_show")),
     )
+    op.create_index(op.f("ix_show_ended_at"), "show", ["ended_at"], unique=False)
     op.create_index(op.f("ix_show_room"), "show", ["room"], unique=False)
     op.create_table(
         "address",

@@ -7,8 +7,7 @@ from aiohttp import web
 
 from liveserver.access import allow
 from liveserver.archive import exports
-from liveserver.archive.entry import Line
-from liveserver.archive.store_sql import Show
+from liveserver.archive.entry import Line, Show
 from liveserver.problems import Refused
 from liveserver.web.requests.common import Page
 from liveserver.web.requests.shows import (
