@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 ORPHAN_GRACE = 1.5
 LINGER_SECONDS = 1.0  # for the interpreter's own end; it takes milliseconds
 DEMO_ROOM = "demo"
+#: allocations between two looks for cycles, and how many looks go before one at what is older: a
+#: server makes few cycles and thousands of short-lived messages a second (by default 700, 10, 10)
+GC_THRESHOLDS = (20_000, 20, 10)
 READY = b"R"
 BEAT = b"B"
 
@@ -110,6 +113,7 @@ def _ready_signal(settings: WorkerSettings) -> Callable[[], None]:
     def ready() -> None:
         gc.collect()
         gc.freeze()  # what lives now lives long; the collector need not walk it again
+        gc.set_threshold(*GC_THRESHOLDS)
         _tell(settings.status_fd, READY)
 
     return ready

@@ -34,7 +34,7 @@ class Rule(NamedTuple):
     """`wants`: what must be read first. `decide`: the answer, or a `Refusal`."""
 
     wants: Callable[[Memory, Any, Wanted], None]
-    decide: Callable[[Desk, Any], Answer]
+    decide: Callable[[Desk, Any], Answer | Refusal]
 
 
 RULES: dict[type, Rule] = {

@@ -5,16 +5,12 @@ import msgspec
 from orders.decide_payments import order_row, refund_all
 from orders.decide_shops import checkout_url
 from orders.desk import Answer, Desk, SaleDraft
-from orders.errors import NotFound, SoldOut
+from orders.errors import NotFound, Refusal, SoldOut
 from orders.ledger import OrderKey, Wanted
 from orders.memory import Memory
 from orders.requests import Cancel, Reserve
 from orders.rows import VOID_DONE, LineRow, OrderRow, SaleRow
-from orders.sale import (
-    check_repeat,
-    check_reserve,
-    fingerprint,
-)
+from orders.sale import check_repeat, fingerprint, reserve_refusal
 from orders.shapes import Buyer, Line, Order
 from orders.times import rfc3339
 
@@ -30,7 +26,7 @@ def reserve_wants(memory: Memory, request: Reserve, wanted: Wanted) -> None:
         wanted.sales.add(request.flash_sale)
 
 
-def reserve(desk: Desk, request: Reserve) -> Answer:
+def reserve(desk: Desk, request: Reserve) -> Answer | Refusal:
     """First the key, then the sale's clock, buyers, limit and stock."""
     known = desk.facts.by_key.get(OrderKey(request.buyer, CLIENT, request.key))
     if known is not None:
@@ -39,9 +35,11 @@ def reserve(desk: Desk, request: Reserve) -> Answer:
     sale = desk.sale_row(request.flash_sale)
     if sale is None:
         raise NotFound("no such flash sale")
-    check_reserve(sale, request, desk.units_of(sale.id, request.buyer), desk.now)
+    refusal = reserve_refusal(sale, request, desk.units_of(sale.id, request.buyer), desk.now)
+    if refusal is not None:
+        return refusal
     if desk.is_waited_for(sale.id):  # what is left belongs to those who stand in line
-        raise SoldOut("sold out: others wait for what comes back", units_left=0)
+        return SoldOut("sold out: others wait for what comes back", units_left=0)
     draft = desk.sale(sale.id)
     assert draft is not None
     return place_order(desk, draft, request).answer.encode()

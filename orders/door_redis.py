@@ -163,23 +163,27 @@ class RedisDoor:
 
     async def ask(self, request: AnyRequest) -> bytes:
         """See `orders.requests.Door`."""
-        if isinstance(request, Reserve):
-            check_request(request)
-            if (refusal := self._refusal(request)) is not None:
-                raise refusal
+        if (refusal := self._known_refusal(request)) is not None:
+            raise refusal
         return await wait_for_answer(request, self.submit, self._answers)
 
     def place(self, request: AnyRequest, done: Done) -> None:
         """See `orders.requests.Door`."""
-        try:
-            if isinstance(request, Reserve):
-                check_request(request)
-                if (refusal := self._refusal(request)) is not None:
-                    raise refusal
-        except Refusal as refusal:
-            done(refusal)
-        else:
+        refusal = self._known_refusal(request)
+        if refusal is None:
             self._patience.place(request, done)
+        else:
+            done(refusal)
+
+    def _known_refusal(self, request: AnyRequest) -> Refusal | None:
+        """What needs no writer: a request that is wrong in itself, or a sale known to be over."""
+        if not isinstance(request, Reserve):
+            return None
+        try:
+            check_request(request)
+        except Refusal as refusal:
+            return refusal
+        return self._refusal(request)
 
     def submit(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
         """Send a request on its way; `done` is called at most once."""

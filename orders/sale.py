@@ -16,6 +16,7 @@ from orders.errors import (
     LimitExceeded,
     NotStarted,
     PriceUnconfirmed,
+    Refusal,
     SoldOut,
     WrongState,
 )
@@ -74,28 +75,46 @@ def check_repeat_fingerprint(known: str, request: Placing) -> None:
         raise KeyConflict("this key was used for another order")
 
 
-def check_reserve(sale: SaleRow, request: Reserve, units_of_buyer: int, now: int) -> None:
-    """Whether the buyer gets the units: clock, who may buy, limit, stock."""
-    check_open(sale, now)
+def reserve_refusal(
+    sale: SaleRow, request: Reserve, units_of_buyer: int, now: int
+) -> Refusal | None:
+    """
+    Why the buyer does not get the units, if so: clock, who may buy, limit, stock.
+
+    A value, not a raise: a rush has thousands of these a second, and a raised one holds the frames
+    that it passed until the garbage collector finds them.
+    """
+    if (closed := _closed(sale, now)) is not None:
+        return closed
     if sale.buyers == "account" and request.guest:
-        raise Forbidden("this sale is for buyers with an account: sign in first")
+        return Forbidden("this sale is for buyers with an account: sign in first")
     limit = sale.per_buyer_limit
     if units_of_buyer + request.quantity > limit:
-        raise LimitExceeded(
+        return LimitExceeded(
             f"one buyer may have {limit}, you have {units_of_buyer}",
             limit=limit,
             units=units_of_buyer,
         )
     if sale.sold + request.quantity > sale.units:
-        raise SoldOut("sold out" if not sale.left else f"{sale.left} left", units_left=sale.left)
+        return SoldOut("sold out" if not sale.left else f"{sale.left} left", units_left=sale.left)
+    return None
 
 
 def check_open(sale: SaleRow, now: int) -> None:
     """Whether the sale's clock lets anybody buy."""
+    closed = _closed(sale, now)
+    if closed is not None:
+        raise closed
+
+
+def _closed(sale: SaleRow, now: int) -> Refusal | None:
     if not sale.is_open or now >= sale.ends_at:
-        raise Ended("the sale was cancelled" if sale.state == "cancelled" else "the sale has ended")
+        return Ended(
+            "the sale was cancelled" if sale.state == "cancelled" else "the sale has ended"
+        )
     if now < sale.starts_at:
-        raise NotStarted("the sale has not started", starts_in_ms=sale.starts_at - now)
+        return NotStarted("the sale has not started", starts_in_ms=sale.starts_at - now)
+    return None
 
 
 def check_new_sale(request: CreateSale, now: int) -> None:

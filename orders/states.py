@@ -14,11 +14,11 @@ order.
 
 import msgspec
 
-from orders.errors import Ended, Forbidden, LimitExceeded, NotStarted, Refusal, SoldOut
+from orders.errors import Ended, Forbidden, NotStarted, Refusal
 from orders.memory import Memory
 from orders.requests import Reserve
 from orders.rows import SaleRow
-from orders.sale import check_reserve
+from orders.sale import reserve_refusal
 
 FRESH_MS = 3_000  # an older state refuses nobody
 MAX_BUYERS = 5_000  # in one message, about 150 kB; above it gateways load the list again
@@ -173,12 +173,7 @@ class KnownStates:
 
 def refused(row: SaleRow, request: Reserve, earliest: int, latest: int) -> Refusal | None:
     """The refusal of a buyer without an order, when the sale clock is between the two."""
-    try:
-        check_reserve(row, request, 0, earliest)
-    except Forbidden:
-        return None
-    except NotStarted as refusal:
-        return refusal if latest < row.starts_at else None
-    except (SoldOut, Ended, LimitExceeded) as refusal:
-        return refusal
-    return None
+    found = reserve_refusal(row, request, 0, earliest)
+    if isinstance(found, NotStarted):
+        return found if latest < row.starts_at else None
+    return None if isinstance(found, Forbidden) else found
