@@ -138,16 +138,29 @@ class Command(msgspec.Struct):
     @property
     def method(self) -> str:
         """The name of the request that counts; "" if there is none."""
-        for field in REQUEST_FIELDS:
-            if getattr(self, field) is not None:
-                return field
-        return ""
+        request = self.request
+        known = _METHODS.get(type(request))
+        if known is not None or request is None:
+            return known or ""
+        return next(field for field in REQUEST_FIELDS if getattr(self, field) is request)
 
     @property
     def request(self) -> "Request | None":
         """The request that counts."""
-        found: Request | None = getattr(self, self.method, None)
-        return found
+        return (
+            self.connect
+            or self.subscribe
+            or self.unsubscribe
+            or self.publish
+            or self.presence
+            or self.presence_stats
+            or self.history
+            or self.rpc
+            or self.send
+            or self.refresh
+            or self.sub_refresh
+            or self.ping
+        )
 
 
 Request = (
@@ -163,6 +176,18 @@ Request = (
     | Ping
 )
 REQUEST_FIELDS = Command.__struct_fields__[1:]
+#: of the types that only one field has
+_METHODS: dict[type, str] = {
+    Connect: "connect",
+    Subscribe: "subscribe",
+    Publish: "publish",
+    HistoryRequest: "history",
+    Rpc: "rpc",
+    Send: "send",
+    Refresh: "refresh",
+    SubRefresh: "sub_refresh",
+    Ping: "ping",
+}
 
 _commands = msgspec.json.Decoder(Command)
 

@@ -1,14 +1,15 @@
 """
 One WebSocket connection: the handshake, bytes in, the closing handshake.
 
-websockets' Sans-I/O protocol does the handshake and reads frames; frames out are finished bytes.
+websockets' Sans-I/O protocol does the handshake and reads every frame that is not a usual one
+(`liveserver.gateway.framing`); frames out are finished bytes.
 """
 
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -16,6 +17,7 @@ from websockets.typing import Subprotocol
 
 from liveserver.gateway import codes
 from liveserver.gateway.deflate import SHARED_DEFLATE
+from liveserver.gateway.framing import MASK_BYTES, usual_frame
 from liveserver.gateway.handshake import (
     PROTOBUF_SUBPROTOCOL,
     SUBPROTOCOL,
@@ -25,7 +27,15 @@ from liveserver.gateway.handshake import (
 )
 from liveserver.gateway.options import CLOSE_SECONDS, MESSAGE_BYTES
 from liveserver.gateway.peer import Peer
-from rooms.frames import JSON_DEFLATE, JSON_TEXT, PROTOBUF, PROTOBUF_BINARY, PROTOBUF_DEFLATE
+from rooms.frames import (
+    BINARY,
+    JSON_DEFLATE,
+    JSON_TEXT,
+    PROTOBUF,
+    PROTOBUF_BINARY,
+    PROTOBUF_DEFLATE,
+    TEXT,
+)
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -41,17 +51,21 @@ _VARIANTS = {
     (True, False): PROTOBUF_BINARY,
     (True, True): PROTOBUF_DEFLATE,
 }
+END_OF_HEAD = b"\r\n\r\n"
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class Connection(Peer):
     """One WebSocket."""
 
-    __slots__ = ("_parts", "_ws")
+    __slots__ = ("_cut_off", "_first", "_parser_only", "_parts", "_ws")
 
     def __init__(self, gateway: "Gateway") -> None:
         super().__init__(gateway, JSON_TEXT)
         self._parts: list[bytes] = []  # of a fragmented message
+        self._cut_off = b""  # the beginning of a frame whose end has not come yet
+        self._parser_only = True  # until the handshake; for good if frames came with its request
+        self._first = 0  # the first byte of a usual frame
         self._ws = ServerProtocol(
             max_size=MESSAGE_BYTES,
             logger=ws_log,
@@ -66,16 +80,39 @@ class Connection(Peer):
         if self._ws.state is State.CLOSED:
             return
         try:
-            self._ws.receive_data(data)
-            for event in self._ws.events_received():
-                if isinstance(event, Request):
-                    self._handshake(event)
-                elif isinstance(event, Frame):
-                    self._frame(event)
-            self._after_reading()
+            if self._parser_only:
+                self._parse(data)
+            else:
+                self._take(self._cut_off + data if self._cut_off else data)
         except Exception:  # whatever a client sends, it ends at most its own connection
             log.exception("a viewer connection failed")
             self.transport.abort()
+
+    def _take(self, data: bytes) -> None:
+        """Read usual frames; with the first of another kind the parser takes over for good."""
+        at, size = 0, len(data)
+        while at < size:
+            found = usual_frame(data, at, self._first) if self.open else None
+            if found is None:
+                self._parser_only = True
+                self._parse(data[at:])
+                return
+            start, end = found
+            if end > size:
+                break
+            self._message(apply_mask(data[start:end], data[start - MASK_BYTES : start]))
+            at = end
+        self._cut_off = data[at:]
+
+    def _parse(self, data: bytes) -> None:
+        self._ws.receive_data(data)
+        for event in self._ws.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+                self._parser_only = not (self.open and data.endswith(END_OF_HEAD))
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._after_reading()
 
     def eof_received(self) -> None:
         if self._ws.state is not State.CLOSED:
@@ -102,6 +139,7 @@ class Connection(Peer):
         self.open = response.status_code == 101
         if self.open:
             self.variant = _VARIANTS[wants_protobuf(request), bool(self._ws.extensions)]
+            self._first = BINARY if self.variant.encoding is PROTOBUF else TEXT
             self.gateway.meters.accepted.labels(self.transport_name).inc()
         else:
             self.gateway.meters.refused.labels(str(response.status_code)).inc()
@@ -119,7 +157,10 @@ class Connection(Peer):
         if not frame.fin:
             return
         message, self._parts = b"".join(self._parts), []
-        if binary or _is_utf8(message):
+        self._message(message)
+
+    def _message(self, message: bytes) -> None:
+        if self._first == BINARY or _is_utf8(message):
             self.session.receive(message)
         else:
             self.close(codes.NOT_UTF8)

@@ -6,7 +6,7 @@ the hub as plain numbers, which are read when somebody scrapes.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 
 #: seconds: from a fraction of a tick to what an SDK gives up at
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+Labelled = TypeVar("Labelled", Counter, Histogram)
+
+
+class Children(dict[tuple[str, ...], Labelled]):
+    """The children of a metric by their labels: looking one up in the library takes a lock."""
+
+    def __init__(self, metric: Labelled) -> None:
+        self._metric: Labelled = metric
+
+    def __missing__(self, labels: tuple[str, ...]) -> Labelled:
+        child: Labelled = self._metric.labels(*labels)
+        self[labels] = child
+        return child
 
 
 class Meters:
@@ -46,16 +61,18 @@ class Meters:
             "node_event_loop_lag_seconds",
             "How much later than asked for the event loop called a timer",
         )
-        self.commands = histogram(
-            "client_command_duration_seconds",
-            "From a command's turn to its answer; a publication's includes its tick",
-            "method",
+        self.commands = Children(
+            histogram(
+                "client_command_duration_seconds",
+                "From a command's turn to its answer; a publication's includes its tick",
+                "method",
+            )
         )
         self.ping_pong = histogram(
             "client_ping_pong_duration_seconds", "From a ping to the client's pong"
         )
-        self.errors = counter(
-            "client_num_reply_errors", "Commands answered with an error", "method", "code"
+        self.errors = Children(
+            counter("client_num_reply_errors", "Commands answered with an error", "method", "code")
         )
         self.unsubscribes = counter(
             "client_num_server_unsubscribes", "Subscriptions ended by the server", "code"

@@ -249,14 +249,14 @@ class Session:
         self._answer(id, error)
 
     def _answer(self, id: int, error: Error) -> None:
-        self.gateway.meters.errors.labels(self._method, str(error.code)).inc()
+        self.gateway.meters.errors[self._method, str(error.code)].inc()
         self.reply(Reply(id=id, error=error))
 
     def _done(self) -> None:
         """The command being worked on has its answer."""
         if self._method:
             took = self.gateway.clock() - self._begun_at
-            self.gateway.meters.commands.labels(self._method).observe(took)
+            self.gateway.meters.commands[self._method,].observe(took)
             self._method = ""
 
     # --- answers out -------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import random
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -124,6 +125,50 @@ async def test_what_breaks_the_rules_is_closed_with_its_code(place: Place, what:
         raw.writer.write(masked(CLOSE, struct.pack("!H", 1000)))
         await raw.gone()
     await healthy(place)
+
+
+WAYS = {
+    "usual": lambda line: masked(TEXT, line),
+    "with a length of two bytes": lambda line: masked(TEXT, line + b" " * 200),
+    "fragments": lambda line: masked(TEXT, line[:9], fin=False) + masked(0, line[9:]),
+    "an empty first fragment": lambda line: masked(TEXT, b"", fin=False) + masked(0, line),
+    "a ping between fragments": lambda line: (
+        masked(TEXT, line[:9], fin=False) + masked(PING, b"") + masked(0, line[9:])
+    ),
+}
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    ways=st.lists(st.sampled_from(sorted(WAYS)), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(1, 700), max_size=6),
+)
+async def test_commands_are_answered_in_order_however_their_bytes_are_cut(
+    open_place: Place, ways: list[str], cuts: list[int]
+) -> None:
+    """Whole in one read, byte by byte, in fragments: the same answers."""
+    token = open_place.token("u")
+    lines = [json.dumps({"id": 1, "connect": {"token": token}}).encode()]
+    lines += [b'{"id":%d,"rpc":{"method":"echo","data":1}}' % id for id in range(2, 2 + len(ways))]
+    data = b"".join(WAYS[way](line) for way, line in zip(["usual", *ways], lines, strict=True))
+    async with upgraded(open_place) as raw:
+        for begin, end in pairwise([0, *sorted({cut for cut in cuts if cut < len(data)}), None]):
+            raw.writer.write(data[begin:end])
+            await raw.writer.drain()
+            await asyncio.sleep(0.001)
+        answered: list[int] = []
+        while len(answered) < len(lines):
+            opcode, payload = await raw.frame()
+            if opcode == TEXT:
+                replies = [json.loads(line) for line in payload.splitlines()]
+                answered += [
+                    reply["id"] for reply in replies if "id" in reply
+                ]  # else pings, pushes
+    assert answered == list(range(1, 1 + len(lines)))
 
 
 async def test_an_oversized_frame_still_learns_why(place: Place) -> None:
