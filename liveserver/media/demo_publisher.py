@@ -13,12 +13,12 @@ import socket
 from pathlib import Path
 
 import aiohttp
-from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
+from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters
 
 from liveserver.media import clip as clips
 from liveserver.media import rtp, stun
 from liveserver.media.clip import Clip
-from liveserver.media.session import DtlsPath
+from liveserver.media.dtls import Dtls, DtlsPath
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class _Line:
         self._sock = socket.socket(family, socket.SOCK_DGRAM)
         self._sock.setblocking(False)
         self._path = DtlsPath(self._send, server=False)
-        self.dtls = RTCDtlsTransport(self._path, [certificate])  # type: ignore[arg-type]
+        self.dtls = Dtls(self._path, certificate)
         self._checked = asyncio.Event()
 
     @property

@@ -2,8 +2,7 @@
 One peer: ICE-lite, DTLS, SRTP. What it sends and gets is for its subclass to know.
 
 ICE-lite (RFC 8445, 2.5): the peer checks, we answer, and media goes to the address that it
-nominated. DTLS is aiortc's `RTCDtlsTransport` over a transport of three names. It runs one task for
-each peer, which sleeps but for DTLS itself: media passes by it.
+nominated. DTLS runs one task for each peer, which sleeps but for DTLS itself: media passes by it.
 """
 
 import asyncio
@@ -11,13 +10,13 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections import deque
 from collections.abc import Callable
 
 import pylibsrtp
-from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
+from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters
 
 from liveserver.media import rtp, stun
+from liveserver.media.dtls import Dtls, DtlsPath
 from liveserver.media.sdp import Ice, Offer, Setup
 from liveserver.media.srtp import Address
 
@@ -26,42 +25,10 @@ log = logging.getLogger(__name__)
 CONSENT_SECONDS = 30.0  # without a valid check the peer does not want our packets (RFC 7675)
 ARRIVE_SECONDS = 15.0  # from the answer to media; a phone on a poor line takes some
 ADDRESSES_MAX = 8  # of one peer: its interfaces, and its network's changes
-DTLS_QUEUE = 32  # datagrams; a flight has up to 6, and what is lost is sent again
 DATAGRAM_MAX = 1_500
 STOP_SECONDS = 1.0  # for a farewell that nobody has to answer
 
 _farewells: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
-
-
-class DtlsPath:
-    """What `RTCDtlsTransport` uses of an ICE transport."""
-
-    def __init__(self, send: Callable[[bytes], None], *, server: bool) -> None:
-        #: aiortc derives the DTLS role from this one: controlling is server
-        self.role = "controlling" if server else "controlled"
-        self._out = send
-        self._waiting: deque[bytes] = deque(maxlen=DTLS_QUEUE)
-        self._news = asyncio.Event()
-        self._closed = False
-
-    def put(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._news.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._news.set()
-
-    async def _recv(self) -> bytes:
-        while not self._waiting:
-            if self._closed:
-                raise ConnectionError("closed")
-            self._news.clear()
-            await self._news.wait()
-        return self._waiting.popleft()
-
-    async def _send(self, data: bytes) -> None:
-        self._out(data)
 
 
 class Session:
@@ -98,7 +65,7 @@ class Session:
         self._on_over = on_over
         self._certificate = certificate
         self._transport = DtlsPath(self._send, server=self.setup == "passive")
-        self._dtls: RTCDtlsTransport | None = None  # made when the peer has arrived
+        self._dtls: Dtls | None = None  # made when the peer has arrived
         self._fingerprints = [RTCDtlsFingerprint(name, value) for name, value in offer.fingerprints]
         self._handshake: asyncio.Task[None] | None = None
         self._incoming: pylibsrtp.Session
@@ -194,7 +161,7 @@ class Session:
             _farewells.add(farewell)
             farewell.add_done_callback(_farewells.discard)
 
-    async def _stop(self, dtls: RTCDtlsTransport) -> None:
+    async def _stop(self, dtls: Dtls) -> None:
         if self._handshake is not None and not self._handshake.done():
             self._handshake.cancel()
         try:
@@ -206,7 +173,7 @@ class Session:
         self._transport.close()
 
     async def _shake_hands(self) -> None:
-        self._dtls = RTCDtlsTransport(self._transport, [self._certificate])  # type: ignore[arg-type]
+        self._dtls = Dtls(self._transport, self._certificate)
         self._dtls.on("statechange", self._on_state)
         try:
             await self._dtls.start(RTCDtlsParameters(fingerprints=self._fingerprints))

@@ -8,6 +8,10 @@ import struct
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509 import load_der_x509_certificate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +19,7 @@ from liveserver.media import codecs, rtcp, rtp, sdp, stun
 from liveserver.media import stage as stage_rules
 from liveserver.media.reception import Reception
 from liveserver.media.stage import PENDING_MAX
+from loadtest.rtc import Identity
 from tests.media.conftest import Scene, until
 from tests.media.pictures import Camera, Watcher, encoded
 from tests.media.test_signalling import GOOD, offer, post
@@ -150,6 +155,26 @@ async def test_a_wrong_fingerprint_gets_no_keys(scene: Scene) -> None:
     peer.start(scene.stage.publish("r", "c", text).text)
     await until(lambda: not scene.stage.sessions, "the end of the session")
     assert scene.told == []
+
+
+async def test_a_certificate_with_a_negative_serial_number_is_as_good(scene: Scene) -> None:
+    """FFmpeg 8.0 makes every second of its own so, against RFC 5280; its fingerprint decides."""
+    scene.identity = negative(scene.identity)
+    await scene.publisher()
+    assert [session.connected for session in scene.stage.sessions.values()] == [True]
+
+
+def negative(identity: Identity) -> Identity:
+    """The same with the first bit of its certificate's serial number set; its signature breaks."""
+    der = bytearray(identity.certificate.public_bytes(Encoding.DER))
+    serial = identity.certificate.serial_number
+    size = serial.bit_length() // 8 + 1
+    at = der.index(serial.to_bytes(size, "big"))
+    der[at] |= 0x80
+    with pytest.warns(CryptographyDeprecationWarning):
+        identity.certificate = load_der_x509_certificate(bytes(der))
+    identity.fingerprint = identity.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    return identity
 
 
 async def test_checks_without_the_password_are_not_answered(scene: Scene) -> None:

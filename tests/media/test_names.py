@@ -19,6 +19,15 @@ def test_the_dtls_transport_asks_its_transport_for_three_names() -> None:
     assert 'self.transport.role == "controlling"' in source
 
 
+def test_the_peers_certificate_is_judged_in_one_place() -> None:
+    """`start` calls `_validate_peer_identity`, which `Dtls` replaces, after the handshake."""
+    start = inspect.getsource(RTCDtlsTransport.start)
+    shake = start.index("self._do_handshake()")
+    judge = start.index("self._validate_peer_identity(remoteParameters)")
+    assert shake < judge < start.index("self._setup_srtp()")
+    assert "_ssl" in inspect.getsource(RTCDtlsTransport._validate_peer_identity)
+
+
 async def test_the_keys_are_where_they_are_looked_for(scene: Scene) -> None:
     """After a handshake the transport holds an SRTP session for each way."""
     await scene.publisher()
