@@ -79,6 +79,7 @@ class Config:
     archive_days: int = 0
     webhook_allowed_cidrs: tuple[str, ...] = ()
     image_origins: tuple[str, ...] = ()
+    embed_origins: tuple[str, ...] = ()
     media_port: int = 8001
     media_udp_port: int = 8189
     media_public_ip: tuple[str, ...] = ()
@@ -196,6 +197,11 @@ SETTINGS = (
     ),
     Setting(
         "IMAGE_ORIGINS", read.list_of(read.origin), "other origins that pages may show images from"
+    ),
+    Setting(
+        "EMBED_ORIGINS",
+        read.list_of(read.origin),
+        "origins of shops whose pages may show rooms in a frame; empty = nobody may",
     ),
     Setting("MEDIA_PORT", read.whole_number(0, 65535), "TCP port of the media process", "8001"),
     Setting(

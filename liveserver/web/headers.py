@@ -10,13 +10,16 @@ from liveserver.services import Services
 
 SAFE_HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
+#: where a handler leaves the origins whose pages may frame its answer
+FRAMED_BY: web.ResponseKey[tuple[str, ...]] = web.ResponseKey("framed_by", tuple[str, ...])
+NOBODY = "'none'"
+
 PLAIN = {
     "Server": "liveserver",  # and not the versions of what it is made of
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
     "Permissions-Policy": (
         "camera=(self), microphone=(self), display-capture=(self), fullscreen=(self), "
         "autoplay=(self), picture-in-picture=(self), geolocation=(), payment=(), usb=()"
@@ -53,10 +56,12 @@ def peer(request: web.Request) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
-def content_security_policy(host: str, image_origins: tuple[str, ...]) -> str:
+def content_security_policy(
+    host: str, image_origins: tuple[str, ...], framed_by: tuple[str, ...] = ()
+) -> str:
     """
     Nothing but our own files: no inline script or style, no eval, no frames. Sockets are named
-    because older Safari does not take 'self' for ws:.
+    because older Safari does not take 'self' for ws:. `framed_by`: whose pages may frame this one.
     """
     sockets = f" ws://{host} wss://{host}" if SAFE_HOST.fullmatch(host) else ""
     images = "".join(f" {origin}" for origin in image_origins)
@@ -71,7 +76,7 @@ def content_security_policy(host: str, image_origins: tuple[str, ...]) -> str:
             "object-src 'none'",
             "base-uri 'none'",
             "form-action 'self'",
-            "frame-ancestors 'none'",
+            f"frame-ancestors {' '.join(framed_by) or NOBODY}",
         )
     )
 
@@ -85,6 +90,9 @@ def harden(
     """Put the security headers on an answer. `host` is how the client calls us."""
     for name, value in PLAIN.items():
         response.headers.setdefault(name, value)
-    policy = content_security_policy(host, images)
+    framed_by = response.get(FRAMED_BY, ())
+    if not framed_by:  # it knows no list of origins, so it may only say no
+        response.headers.setdefault("X-Frame-Options", "DENY")
+    policy = content_security_policy(host, images, framed_by)
     response.headers.setdefault("Content-Security-Policy", policy)
     response.headers.setdefault("Cache-Control", "no-store")

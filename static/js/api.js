@@ -3,6 +3,7 @@
  * HTTP to our own server: JSON in, JSON out, every refusal as a Problem that knows its words.
  */
 
+import { bearer, framed } from "./bearer.js";
 import { clock } from "./clock.js";
 import { clockTime } from "./format.js";
 import { has, t } from "./i18n.js";
@@ -105,12 +106,12 @@ export const explain = (error) => asProblem(error).words;
  * One request.
  *
  * @param {string} method @param {string} path
- * @param {{body?: unknown, key?: string, timeout?: number}} [options] `key` = Idempotency-Key; a Blob is
- *   sent as it is
+ * @param {{body?: unknown, key?: string, timeout?: number, token?: string}} [options] `key` =
+ *   Idempotency-Key; a Blob is sent as it is; `token` in place of the one we hold, "" = none
  * @returns {Promise<any>} the answered object; null without one
  * @throws {Problem}
  */
-export async function call(method, path, { body, key, timeout = TIMEOUT_MS } = {}) {
+export async function call(method, path, { body, key, timeout = TIMEOUT_MS, token = bearer() } = {}) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), timeout);
   const sentAt = Date.now();
@@ -118,11 +119,12 @@ export async function call(method, path, { body, key, timeout = TIMEOUT_MS } = {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = body instanceof Blob ? body.type : "application/json";
   if (key) headers["Idempotency-Key"] = key;
+  if (token) headers.Authorization = `Bearer ${token}`;
   try {
     const answer = await fetch(path, {
       method,
       headers,
-      credentials: "same-origin",
+      credentials: framed ? "omit" : "same-origin",
       signal: abort.signal,
       body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
     });

@@ -6,7 +6,8 @@
 
 /**
  * @typedef {{shop_name: string, language: "auto"|"zh-CN"|"en", public_url: string, demo: boolean,
- *   payments: string[], needs_setup: boolean, version: string, session?: boolean}} Config
+ *   payments: string[], needs_setup: boolean, version: string, embed_origins?: string[],
+ *   session?: boolean}} Config
  */
 
 /** @type {Config} */

@@ -1,9 +1,10 @@
 // @ts-check
 /** What a buyer does with orders, over HTTP or over the room's socket. */
 
-import { asProblem, get, path, post } from "./api.js";
+import { Problem, asProblem, get, path, post } from "./api.js";
 import { clock } from "./clock.js";
 import { pause, pendingOf, settle, take } from "./pending.js";
+import { me } from "./session.js";
 
 /** @typedef {import("./types.js").Order} Order */
 /** @typedef {import("./pending.js").Pending} Pending */
@@ -23,8 +24,15 @@ function orderOf(entry) {
   return { room: entry.room, lines, ...(entry.coupon ? { coupon: entry.coupon } : {}) };
 }
 
+/** Whoever this page became meanwhile does not buy what somebody else wanted. @param {Pending} entry */
+function sameBuyer(entry) {
+  const who = me();
+  if (who && who.user !== entry.user) throw new Problem("unavailable");
+}
+
 /** Over HTTP: works on every page. @param {Pending} entry @returns {Promise<Order>} */
-function sendByHttp(entry) {
+async function sendByHttp(entry) {
+  sameBuyer(entry);
   if (!entry.sale) return post("/v1/orders", orderOf(entry), entry.key);
   return post(path`/v1/flash-sales/${entry.sale}/reservations`, { quantity: entry.quantity }, entry.key);
 }
@@ -32,6 +40,7 @@ function sendByHttp(entry) {
 /** Over the socket while it is open, else over HTTP; the key makes them one request. @param {Caller} socket */
 function sender(socket) {
   return async (/** @type {Pending} */ entry) => {
+    sameBuyer(entry);
     if (!socket.connected) return sendByHttp(entry);
     try {
       if (!entry.sale) return (await socket.rpc("order.create", { ...orderOf(entry), key: entry.key })).order;

@@ -1,11 +1,13 @@
 // @ts-check
 /**
- * Who this browser is. The session itself is an HttpOnly cookie; scripts know only name and role.
+ * Who this browser is. The session itself is an HttpOnly cookie; scripts know only name and role. In the
+ * page of a shop it is a token instead (bearer.js).
  *
  * Watching asks for nothing: a visitor without a session becomes a guest silently.
  */
 
 import { Problem, asProblem, call, get, post } from "./api.js";
+import { bearer, framed, hold } from "./bearer.js";
 import { config } from "./config.js";
 import { load, save } from "./storage.js";
 
@@ -30,12 +32,22 @@ function remember(answer) {
     rooms: answer.rooms || [],
     merchant: answer.merchant ?? null,
   };
+  if (framed) {
+    if (answer.token) hold(answer.token, known.guest);
+    return known;
+  }
   save("session", known);
   return known;
 }
 
-/** The session that the cookie stands for, or null. @returns {Promise<Session|null>} */
+/**
+ * The session that the cookie, or in a frame the token, stands for, or null. In a frame the end of an
+ * account's token is a Problem: only the page around can help.
+ *
+ * @returns {Promise<Session|null>}
+ */
 export async function find() {
+  if (framed) return findInFrame();
   if (!known && config().session === false) {
     save("session", null);
     return null; // nothing to ask about: a first visit
@@ -52,6 +64,26 @@ export async function find() {
     if (problem.status === 404 || problem.status === 405) return (known = load("session"));
     throw problem;
   }
+}
+
+/** @returns {Promise<Session|null>} */
+async function findInFrame() {
+  if (!bearer()) return null;
+  try {
+    return remember(await get("/v1/session"));
+  } catch (error) {
+    if (asProblem(error).name !== "unauthorized" || isAccount()) throw error;
+    known = null;
+    hold("", true);
+    return null;
+  }
+}
+
+/** Becomes whom a token of the shop's page names. @param {string} token @throws {Problem} where it is not good */
+export async function become(token) {
+  const answer = await call("GET", "/v1/session", { token });
+  hold(token, false);
+  return remember(answer);
 }
 
 /** The session, or a new guest's. @returns {Promise<Session>} */

@@ -2,11 +2,12 @@
 /**
  * The room's socket: the official client in a thin wrapper that speaks of states a person knows.
  *
- * The session cookie identifies us; no token passes through scripts. When the session is gone a guest
- * gets a new one silently, an account is told to sign in.
+ * The session cookie identifies us, and no token passes through scripts; in the page of a shop the
+ * token does. When the session is gone a guest gets a new one silently, an account is told to sign in.
  */
 
 import { Problem, asProblem } from "./api.js";
+import { bearer, framed } from "./bearer.js";
 import { ensure, isAccount } from "./session.js";
 
 /** @typedef {import("centrifuge").Centrifuge} Client */
@@ -23,6 +24,8 @@ import { ensure, isAccount } from "./session.js";
 
 /** "connected again" is shown for this long, in ms. */
 const BACK_SHOWN_MS = 1_500;
+/** With which the client itself ends a connection for which there is no token. */
+const NO_TOKEN = 1;
 /** A short loss is not worth a word, in ms. */
 const LOSS_SHOWN_MS = 2_000;
 
@@ -47,7 +50,18 @@ export function nextConnection(now, what) {
 }
 
 /** Codes with which the server says that it does not know us (any more). @param {number} code */
-export const isAuthCode = (code) => [101, 109, 110, 3500].includes(code);
+export const isAuthCode = (code) => [NO_TOKEN, 101, 109, 110, 3500].includes(code);
+
+/** The token of whoever this is now; "" where an account's is over, so that the client stops asking. */
+async function freshToken() {
+  try {
+    await ensure();
+    return bearer();
+  } catch (error) {
+    if (asProblem(error).name === "unauthorized") return "";
+    throw error;
+  }
+}
 
 /** Events: `connection` (state), `personal` (an event on our own channel). */
 export class Socket extends EventTarget {
@@ -68,6 +82,7 @@ export class Socket extends EventTarget {
       minReconnectDelay: 300,
       maxReconnectDelay: 15_000,
       timeout: 5_000,
+      ...(framed ? { getToken: () => freshToken() } : {}),
     });
     this.client.on("connecting", () => this.change({ type: "connecting", online: navigator.onLine }));
     this.client.on("connected", () => this.onConnected());
@@ -93,6 +108,7 @@ export class Socket extends EventTarget {
   /** Connects anew, for a new name or a new session. */
   reopen() {
     this.client.disconnect();
+    if (framed) this.client.setToken(bearer());
     this.client.connect();
   }
 

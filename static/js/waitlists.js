@@ -33,6 +33,12 @@ export class Waitlists extends EventTarget {
     return this.places.get(sale) || null;
   }
 
+  /** Begins anew, for another person. */
+  forget() {
+    this.places.clear();
+    this.seen.clear();
+  }
+
   /** Lines up; the key makes all tries one place. @param {string} sale @throws {Problem} */
   async join(sale) {
     const key = newKey();

@@ -1,7 +1,10 @@
 """One demo shop for all page tests, and people who look at it in Chromium."""
 
+import importlib.util
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -10,23 +13,42 @@ from loadtest.server import Server
 from tests.conftest import without
 from tests.e2e.browser import chromium, sign_in
 
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+EXAMPLE = ROOT / "examples" / "embed" / "serve.py"
 #: a busy machine may take its time; nothing waits longer than it must
 expect.set_options(timeout=15_000)
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
 
 #: what browsers say of refusals and of lost networks, which the pages tell in words
-EXPECTED = ("Failed to load resource", "ERR_INTERNET_DISCONNECTED")
+EXPECTED = ("Failed to load resource", "ERR_INTERNET_DISCONNECTED", "frame-ancestors")
 
 Visit = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def storefront() -> Iterator[Any]:
+    """The example of a shop that holds a live room in its page, on a site of its own."""
+    spec = importlib.util.spec_from_file_location("storefront", EXAMPLE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.Storefront() as front:
+        thread = threading.Thread(target=front.serve_forever, args=(0.05,))
+        thread.start()
+        yield front
+        front.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory, storefront: Any) -> Iterator[Server]:
     """A demo shop that the page tests share; each test starts its own sales."""
     without("browser")
-    server = Server(tmp_path_factory.mktemp("pages") / "data")
-    yield server.start()
+    environ = {"LIVESERVER_EMBED_ORIGINS": storefront.origin}
+    server = Server(tmp_path_factory.mktemp("pages") / "data", environ).start()
+    storefront.live = server.base
+    yield server
     server.stop()
 
 
@@ -45,6 +67,7 @@ async def visit(shop: Server) -> AsyncIterator[Visit]:
             user: str = "",
             size: str = "phone",
             language: str = "zh-CN",
+            ready: str = "html[data-ready=true]",
             **more: object,
         ) -> Page:
             context = await browser.new_context(
@@ -67,7 +90,7 @@ async def visit(shop: Server) -> AsyncIterator[Visit]:
             if user:
                 await sign_in(page, user)
             await page.goto(path)
-            await page.wait_for_selector("html[data-ready=true]")
+            await page.wait_for_selector(ready)
             return page
 
         yield visit

@@ -1,8 +1,10 @@
 """Pages, files, pictures, and the headers that guard them."""
 
 import io
+from dataclasses import replace
 
 from liveserver.web.handlers.pages import PAGES
+from liveserver.web.headers import NOBODY
 from tests.web.shop import Shop
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -47,6 +49,31 @@ async def test_a_host_header_cannot_write_the_policy(shop: Shop) -> None:
     headers = {"Host": "x; script-src *"}
     async with shop.call("GET", "/docs", headers=headers) as answer:
         assert "script-src *" not in answer.headers["Content-Security-Policy"]
+
+
+async def test_a_room_is_framed_by_the_listed_shops_alone(shop: Shop) -> None:
+    """Without a list nobody may; with one, only there, and no other page is ever framed."""
+    shops = ("https://shop.example", "http://localhost:8100")
+    for listed in ((), shops):
+        shop.services.options = replace(shop.services.options, embed_origins=listed)
+        for path in ("/embed/demo", "/rooms/demo", "/login", "/orders", "/v1/config"):
+            async with shop.call("GET", path) as answer:
+                policy, old = (
+                    answer.headers["Content-Security-Policy"],
+                    answer.headers.get("X-Frame-Options"),
+                )
+            framed = path == "/embed/demo" and listed
+            assert policy.endswith(f"frame-ancestors {' '.join(shops) if framed else NOBODY}"), path
+            assert old == (None if framed else "DENY"), path
+    assert (await shop.json("GET", "/v1/config"))["embed_origins"] == list(shops)
+
+
+async def test_only_the_modules_for_shops_are_open_to_other_sites(shop: Shop) -> None:
+    """`<live-room>` is loaded by CORS; the pages' own modules stay ours."""
+    for path, origin in (("embed/live-room.js", "*"), ("api.js", None)):
+        async with shop.call("GET", f"/static/js/{path}") as answer:
+            assert answer.status == 200
+            assert answer.headers.get("Access-Control-Allow-Origin") == origin
 
 
 async def test_files_are_revalidated_by_etag(shop: Shop) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 from aiohttp import web
 
 from liveserver.web import pictures
+from liveserver.web.headers import FRAMED_BY
 from liveserver.web.route import Call, Handler, Route
 
 #: browsers ask again each time and get 304 with the ETag: a new version shows at once
 REVALIDATE = "no-cache"
 #: the name of a picture changes with its content
 FOREVER = "public, max-age=31536000, immutable"
+
+#: modules that pages of shops load
+EMBED_FOLDER = "js/embed/"
 
 TYPES = {
     ".html": "text/html",
@@ -40,10 +44,22 @@ def page(name: str) -> Handler:
     return serve
 
 
+async def embedded_room(call: Call) -> web.StreamResponse:
+    """The room for the pages of EMBED_ORIGINS: the one page that may be shown in a frame."""
+    options = call.services.options
+    response = await _file(options.static_dir, "room.html", REVALIDATE)
+    response[FRAMED_BY] = options.embed_origins
+    return response
+
+
 async def static_file(call: Call) -> web.StreamResponse:
     """A file under `static/`, and only there."""
     name = call.request.match_info["file"]
-    return await _file(call.services.options.static_dir, name, REVALIDATE)
+    response = await _file(call.services.options.static_dir, name, REVALIDATE)
+    if name.startswith(EMBED_FOLDER):  # a module of another site is fetched by CORS
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
 
 
 async def picture(call: Call) -> web.StreamResponse:
@@ -99,6 +115,17 @@ PAGES = {
 }
 
 ROUTES = [
+    Route(
+        method="GET",
+        path="/embed/{room}",
+        action="page.read",
+        handler=embedded_room,
+        summary="A room in the page of a shop",
+        tag="pages",
+        media="text/html",
+        limit="none",
+        documented=False,
+    ),
     *(
         Route(
             method="GET",

@@ -94,6 +94,7 @@ async def read_config(call: Call) -> PublicConfig:
         payments=["demo"] if options.demo else [],
         needs_setup=not options.demo and not people.has_admin,
         version=options.version,
+        embed_origins=list(options.embed_origins),
         session=COOKIE in call.request.cookies,
     )
 

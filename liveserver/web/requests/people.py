@@ -120,4 +120,5 @@ class PublicConfig(Struct, kw_only=True):
     payments: list[str]
     needs_setup: bool
     version: str
+    embed_origins: list[str]  # whose pages may show a room in a frame, and talk with it
     session: bool  # whether the asking browser brought a session cookie, good or not

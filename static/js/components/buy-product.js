@@ -1,18 +1,21 @@
 // @ts-check
 /**
  * A product of the shelf: what it is, and buying it at its ordinary price. While a flash sale of it
- * runs, the button leads there.
+ * runs, the button leads there. In the page of a shop with a cart, it goes there instead.
  *
  * testids: product-sheet, product-stock, coupon-open, coupon-code; see buy-sheet.js
  */
 
+import { asProblem } from "../api.js";
+import { host } from "../embed/host.js";
 import { count, money } from "../format.js";
-import { h } from "../h.js";
+import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { buy } from "../orders-api.js";
 import { BuySheet, facts } from "./buy-sheet.js";
 import { field, picture } from "./product-bits.js";
 import { openSale } from "./shelf-view.js";
+import { toast } from "./sheet.js";
 
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {import("../types.js").ShelfItem} ShelfItem */
@@ -77,7 +80,8 @@ class ProductSheet extends BuySheet {
     if (!product) return { open: false, hopeful: false, words: t("shelf.gone") };
     if (product.stock <= 0) return { open: false, hopeful: false, words: t("product.no_stock") };
     const enough = this.quantity <= product.stock;
-    return { open: enough, hopeful: false, words: t("buy.confirm_shelf", { amount: money(product.price_cents * this.quantity, product.currency) }) };
+    const amount = money(product.price_cents * this.quantity, product.currency);
+    return { open: enough, hopeful: false, words: host()?.hasCart ? t("buy.to_cart", { amount }) : t("buy.confirm_shelf", { amount }) };
   }
 
   head() {
@@ -86,17 +90,43 @@ class ProductSheet extends BuySheet {
   }
 
   details() {
-    return [this.coupon, facts(this.product || this.item)];
+    return [host()?.hasCart ? null : this.coupon, facts(this.product || this.item)];
+  }
+
+  /** @param {import("./buy-sheet.js").Offer} offer */
+  layOut(offer) {
+    super.layOut(offer);
+    if (host()?.hasCart) fill(this.hold, t("buy.cart_note"));
   }
 
   press() {
     const { sale } = this;
     if (!sale) {
-      void this.buy();
+      void (host()?.hasCart ? this.toCart() : this.buy());
       return;
     }
     this.sheet.close();
     this.onSale(sale.id);
+  }
+
+  /** Hands it to the shop's own cart. Nothing is ordered here. */
+  async toCart() {
+    const { product } = this;
+    const { room } = this.store.state;
+    if (!product || !room || this.sending) return;
+    this.sending = true;
+    this.problem.hidden = true;
+    this.confirm.disabled = true;
+    try {
+      await host()?.put(product, this.quantity, room);
+      this.sheet.close();
+      toast(t("buy.in_cart", { title: product.title }), "good");
+    } catch (error) {
+      this.say(asProblem(error).detail || t("buy.cart_failed"));
+    } finally {
+      this.sending = false;
+      this.drawButton();
+    }
   }
 
   /** @param {string} user */

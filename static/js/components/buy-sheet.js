@@ -11,11 +11,12 @@
 import { asProblem } from "../api.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
-import { ensure, isAccount, me, signInAddress } from "../session.js";
+import { ensure, isAccount, me } from "../session.js";
 import { onTick } from "../ticker.js";
 import { orderCard } from "./order-card.js";
 import { priceBlock } from "./product-bits.js";
 import { makeSheet } from "./sheet.js";
+import { ordersWay, signInWay } from "./ways.js";
 
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {import("../room-store.js").RoomStore} RoomStore */
@@ -39,7 +40,7 @@ export function openOrderSheet(order, onOrder) {
 function orderView(order, onOrder) {
   const card = orderCard(order);
   card.addEventListener("order", (event) => onOrder(/** @type {CustomEvent} */ (event).detail));
-  return [card, h("a", { href: "/orders", class: "button block", testid: "orders-link" }, t("buy.all_orders"))];
+  return [card, ordersWay({ class: "button block", testid: "orders-link" }, t("buy.all_orders"))];
 }
 
 export class BuySheet {
@@ -165,7 +166,7 @@ export class BuySheet {
   }
 
   signIn() {
-    return h("a", { class: "button primary block big", href: signInAddress(), testid: "buy-login" }, t("buy.sign_in"));
+    return signInWay({ class: "button primary block big", testid: "buy-login" }, t("buy.sign_in"));
   }
 
   drawButton() {

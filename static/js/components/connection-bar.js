@@ -6,7 +6,7 @@
 
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { signInAddress } from "../session.js";
+import { signInWay } from "./ways.js";
 import { LOSS_SHOWN_MS } from "../socket.js";
 
 /** @typedef {import("../socket.js").Socket} Socket */
@@ -46,7 +46,7 @@ export class ConnectionBar extends HTMLElement {
     this.hidden = quiet;
     if (quiet) return;
     fill(this, this.words(state, attempt));
-    if (state === "expired") fill(this, t("connection.expired"), " ", h("a", { href: signInAddress() }, t("common.sign_in")));
+    if (state === "expired") fill(this, t("connection.expired"), " ", signInWay({ class: "link" }, t("common.sign_in")));
     if (state === "closed") {
       fill(this, t("connection.closed", { reason: this.socket.reason || "" }), " ", reloadButton());
     }

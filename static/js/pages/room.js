@@ -19,10 +19,13 @@ import { openOrderSheet } from "../components/buy-sheet.js";
 import { openShelfSheet, shelfList } from "../components/shelf-view.js";
 import { toast } from "../components/sheet.js";
 import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
+import { goSignIn, ordersWay, signInWay } from "../components/ways.js";
 import { languageButton } from "../components/site-header.js";
 import { captionSwitch, openSettings, ownTaste } from "../components/room-settings.js";
+import { framed } from "../bearer.js";
 import { clock } from "../clock.js";
 import { DanmakuLayer } from "../danmaku/layer.js";
+import { meetHost } from "../embed/host.js";
 import { elderButton, isElder, phrases, readAloudButton } from "../elder.js";
 import { count, money } from "../format.js";
 import { fill, h, icon, keyed } from "../h.js";
@@ -31,7 +34,7 @@ import { list as listOrders, resume } from "../orders-api.js";
 import { app, begin, entitle, frame } from "../page.js";
 import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
-import { ensure, isAccount, me, signInAddress } from "../session.js";
+import { become, ensure, isAccount, me } from "../session.js";
 import { Socket } from "../socket.js";
 import { load, save } from "../storage.js";
 import { onTick } from "../ticker.js";
@@ -47,6 +50,8 @@ const roomId = decodeURIComponent(location.pathname.split("/")[2] || "");
 
 class RoomPage {
   constructor() {
+    /** The page of a shop that shows this room in a frame. */
+    this.host = meetHost(roomId);
     this.socket = new Socket();
     this.store = new RoomStore(roomId, this.socket);
     /** My orders of this room, by flash sale. @type {Map<string, Order>} */
@@ -123,9 +128,9 @@ class RoomPage {
       h(
         "div",
         { class: "top-row" },
-        h("a", { href: "/", class: "icon-button glass", "aria-label": t("room.back"), testid: "nav-lobby" }, icon("back")),
+        this.host ? null : h("a", { href: "/", class: "icon-button glass", "aria-label": t("room.back"), testid: "nav-lobby" }, icon("back")),
         h("div", { class: "host glass" }, h("div", { class: "host-words" }, this.title, h("p", { class: "host-line" }, this.stateChip, this.online))),
-        h("div", { class: "top-ways" }, this.settingsButton(), languageButton(true), h("a", { href: "/orders", class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
+        h("div", { class: "top-ways" }, this.settingsButton(), languageButton(true), ordersWay({ class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"))),
       ),
       this.connection,
       this.notice,
@@ -328,7 +333,7 @@ class RoomPage {
   async lineUp(id) {
     const sale = this.store.state.flash_sales.find((one) => one.id === id);
     if (sale?.buyers === "account" && !isAccount()) {
-      location.href = signInAddress();
+      goSignIn();
       return;
     }
     await this.tryLine(async () => {
@@ -356,8 +361,9 @@ class RoomPage {
     openProductSheet(this.store, product, { onOrder: (order) => this.keepOrder(order), onSale: (sale) => this.buy(sale) });
   }
 
-  /** @param {Order} order */
-  keepOrder(order) {
+  /** @param {Order} order @param {boolean} [past] one of an earlier visit */
+  keepOrder(order, past = false) {
+    this.host?.order(order, past);
     for (const card of Array.from(document.querySelectorAll("order-card"))) {
       if (card instanceof HTMLElement && card.dataset.order === order.id) /** @type {any} */ (card).show(order);
     }
@@ -379,10 +385,46 @@ class RoomPage {
       toast(t("buy.resumed"), "good");
     }
     for (const { problem } of refused) toast(t("buy.resume_refused", { words: problem.words }), "bad");
-    for (const order of (await listOrders()).items.reverse()) this.keepOrder(order);
+    for (const order of (await listOrders()).items.reverse()) this.keepOrder(order, true);
+  }
+
+  /** What the page of the shop around this room wishes. */
+  heedHost() {
+    if (!this.host) return;
+    this.host.addEventListener("token", () => void this.signInFromHost());
+    this.host.addEventListener("product", (event) => this.openNamed(/** @type {CustomEvent} */ (event).detail));
+    this.host.follow(this.store);
+  }
+
+  /** Becomes whom the shop's page says; whose token is not good stays who they are. */
+  async signInFromHost() {
+    if (!this.host?.token) return;
+    try {
+      const { user, name, guest } = await become(this.host.token);
+      this.host.say("session.changed", { user, name, guest });
+    } catch (error) {
+      this.host.say("session.refused", { reason: asProblem(error).name });
+      return;
+    }
+    if (!this.view) return; // it is only being opened
+    this.orders.clear();
+    this.lines.forget();
+    this.socket.reopen();
+    await this.takeUpOrders().catch(() => undefined);
+    this.drawSales();
+  }
+
+  /** Opens a product of the shelf by its sku or id; one that is not there opens nothing. @param {string} name */
+  openNamed(name) {
+    const item = this.store.state.shelf.find((one) => one.sku === name || one.id === name);
+    if (!item || document.querySelector("dialog[open]")) return;
+    this.showProduct(item.id);
   }
 
   async run() {
+    if (framed && !this.host) return; // the ordinary room is being opened instead
+    await this.host?.greeted();
+    await this.signInFromHost();
     const [, problem] = await Promise.all([
       ensure().catch(() => null),
       this.store.first().then(
@@ -400,6 +442,8 @@ class RoomPage {
     this.store.subscribe();
     this.startDanmaku?.();
     this.socket.open();
+    this.heedHost();
+    this.openNamed(new URLSearchParams(location.search).get("product") || "");
     await this.takeUpOrders().catch(() => undefined); // the room works without; /orders says what is wrong
   }
 
@@ -409,7 +453,7 @@ class RoomPage {
     const way = missing
       ? h("a", { href: "/", class: "button primary" }, t("room.to_lobby"))
       : h("button", { type: "button", class: "button primary", on: { click: () => location.reload() } }, t("common.retry"));
-    const signIn = problem.name === "unauthorized" && !isAccount() ? h("a", { href: signInAddress() }, t("common.sign_in")) : null;
+    const signIn = problem.name === "unauthorized" && !isAccount() ? signInWay({}, t("common.sign_in")) : null;
     const main = frame({ title: missing ? t("room.missing") : t("common.failed_title") }, empty(missing ? t("room.missing_text") : problem.words, "", way), signIn);
     main.dataset.testid = missing ? "not-found" : "failure";
   }
