@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from loadtest import strikes, strikes_sql
+from loadtest import strikes, strikes_hooks, strikes_sql, strikes_versions
+from loadtest.altered import Edit
 from loadtest.scene import Hit, Scene
+from loadtest.versions import STRICT
 from loadtest.waves import Habits
 
 FILE = {"sqlite": "a file has no server that could"}
@@ -26,6 +28,9 @@ class Cell:
     habits: Habits = field(default_factory=Habits)
     outage_ms: int = 0  # nothing can be decided meanwhile
     sells_on: bool = False  # however long the fault lasts, somebody sells again in time
+    settle: Callable[[Scene], Awaitable[None]] | None = None  # when the load has ended
+    edits: tuple[Edit, ...] = ()  # in the server's code
+    red: str = ""  # without a guard: the invariant that must be violated, and no other
     not_on: Mapping[str, str] = field(default_factory=dict)  # database -> why not
 
 
@@ -63,6 +68,8 @@ CELLS = (
     Cell("F9", "clock jumps +1 h", partial(strikes.jump_clock, hours=1), 4, stage="clock"),
     Cell("F9", "clock jumps -1 h", partial(strikes.jump_clock, hours=-1), 4, stage="clock"),
     Cell("F10", "duplicates that overtake", strikes.habits_alone, 5, habits=Habits(copies=3)),
+    Cell("F11", "webhook endpoints fall ill, one way each", strikes_hooks.ill_endpoints, 12,
+         stage="listeners", sells_on=True, settle=strikes_hooks.replay_all),
     Cell("F12", "disk full", strikes.fill_disk, 5, stage="small disk", outage_ms=10_000),
     Cell("F13", "SIGSTOP a gateway", _stop("gateway"), 10),
     Cell("F13", "SIGSTOP the writer", _stop("writer"), 10, short=3, outage_ms=12_000),
@@ -77,10 +84,30 @@ CELLS = (
     Cell("F16", "payments late, twice, of cancelled orders", strikes.habits_alone, 8,
          habits=Habits(pay=0.1, cancel=0.1, late=0.4)),
     Cell("F17", "merchant edits during the sale", strikes.merchant_edits, 5),
+    Cell("F18", "a next version beside the old one, then in its place", strikes_versions.upgrade,
+         stage="versions", outage_ms=10_000),
     Cell("F19", "two servers on one directory", strikes.second_server),
     Cell("F19", "orphan Valkey of a killed supervisor", strikes.orphan_bus),
     Cell("F20", "primary shot down in mid-batch and started",
          partial(strikes_sql.restart_database, how="immediate"), outage_ms=10_000, not_on=FILE),
     Cell("F20", "primary shut down in mid-batch and started",
          partial(strikes_sql.restart_database, how="fast"), outage_ms=10_000, not_on=FILE),
+)  # fmt: skip
+
+_ILL = partial(
+    Cell, "F11", strike=strikes_hooks.ill_endpoints, seconds=12, stage="listeners", sells_on=True,
+    settle=strikes_hooks.replay_all,
+)  # fmt: skip
+_SENDER = "orders/webhooks_http.py"
+
+#: The same without a guard: `--only unguarded`. With it they are rows of the table above.
+UNGUARDED = (
+    _ILL(name="unguarded: addresses are not looked at", red="W1", edits=(
+        Edit(_SENDER, 'raise AddressRefused(f"not sent: {reason}")', "pass"),
+    )),
+    _ILL(name="unguarded: redirects are followed", red="W1", edits=(
+        Edit(_SENDER, "allow_redirects=False", "allow_redirects=True"),
+    )),
+    Cell("F18", "unguarded: messages may hold nothing new", strikes_versions.upgrade,
+         stage="versions", red="V1", edits=STRICT),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loadtest.books import Run, is_open
+from loadtest.checks_hooks import everything_is_heard, nobody_else_hears
 from loadtest.checks_line import nobody_is_passed
 from loadtest.checks_orders import (
     edges_are_allowed,
@@ -64,6 +65,13 @@ def pages_show_the_truth(run: Run) -> Iterator[str]:
                 yield f"{line['where']} {line['sale']}: shows {line['units_left']}, SQL {left}"
 
 
+def versions_get_along(run: Run) -> Iterator[str]:
+    """V1: gateways of two versions sell, whichever version the writer has."""
+    for line in run.journal:
+        if line["kind"] == "phase" and not all(line["served"]):
+            yield f"orders of the gateways with the {line['name']}: {line['served']}"
+
+
 INVARIANTS: dict[str, Callable[[Run], Iterator[str]]] = {
     "I1": no_oversell,
     "I2": conservation,
@@ -79,6 +87,9 @@ INVARIANTS: dict[str, Callable[[Run], Iterator[str]]] = {
     "I12": budgets_hold,
     "I13": pages_show_the_truth,
     "Q1": nobody_is_passed,
+    "V1": versions_get_along,
+    "W1": nobody_else_hears,
+    "W2": everything_is_heard,
 }
 
 

@@ -50,6 +50,17 @@ class Result:
         place = f"{self.cell.fault} | {self.cell.name}"
         return f"| {place} | {numbers} | {self.silence:.1f} s | {told} | {verdict} |"
 
+    def judge_red(self) -> None:
+        """Without a guard, its invariant alone must be violated: that is what passes."""
+        if not self.cell.red:
+            return
+        found = {words.split()[0] for words in self.bad}
+        if found == {self.cell.red}:
+            self.evidence += f"; red, as it must be: {self.bad[0]}"
+            self.bad.clear()
+        else:
+            self.bad.append(f"not red by {self.cell.red} alone")
+
     def judge_silence(self) -> None:
         """Too long is a failure, beyond the time for which the fault itself lets nobody buy."""
         away = 0.0 if self.cell.sells_on else self.cell.seconds
@@ -101,6 +112,7 @@ def write_report(path: Path, database: str, results: list[Result], *, whole: boo
     """
     Put the table of a database between its marks; the words around it are written by hand.
 
+    A run of all cells replaces everything there: the table is of one run, and says of which.
     A run of some cells alone replaces their rows in the table that is there, and says so.
     """
     begin, end = f"<!-- faults {database}: begin -->", f"<!-- faults {database}: end -->"
@@ -108,7 +120,7 @@ def write_report(path: Path, database: str, results: list[Result], *, whole: boo
     old, _, after = rest.partition(end)
     rows = {} if whole else {place(row): row for row in old.splitlines() if row.startswith("| F")}
     rows |= {place(row): row for row in (result.row() for result in results)}
-    notes = [circumstances()]
+    notes = [f"`python -m loadtest faults --database {database}`, {circumstances()}"]
     if not whole:
         known = [line for line in old.splitlines() if line and not line.startswith("|")]
         again = ", ".join(sorted({result.cell.fault for result in results}))

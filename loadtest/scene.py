@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from loadtest.databases import Database
 from loadtest.journal import now
+from loadtest.listeners import Listeners
 from loadtest.postgres import Postgres
 from loadtest.proxy import Proxy
 from loadtest.server import Server
@@ -32,8 +33,17 @@ class Scene:
     seconds: float
     proxy: Proxy | None = None
     more: list[Server] = field(default_factory=list)  # further servers, stopped with the scene
+    following: list[Server] = field(default_factory=list)  # writer, gateway of a next version
     mounted: Path | None = None
     clock_file: Path | None = None
+    listeners: Listeners | None = None
+    endpoints: dict[str, str] = field(default_factory=dict)  # of the listeners, by name
+
+    @property
+    def hooks(self) -> Listeners:
+        """For what only webhook endpoints can suffer."""
+        assert self.listeners is not None
+        return self.listeners
 
     @property
     def postgres(self) -> Postgres:

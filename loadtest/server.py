@@ -106,6 +106,11 @@ class Server:
             self.process.stdout.close()
         self.log.close()
 
+    def stop_if_started(self) -> None:
+        """Also when it was stopped before."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+
     def stop(self) -> int:
         """SIGTERM, as an init system would; the exit code."""
         assert self.process is not None

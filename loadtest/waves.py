@@ -12,7 +12,7 @@ import contextlib
 import json
 import random
 import secrets
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -69,6 +69,8 @@ class Waves:
     attempts: int = 0
     acknowledged: int = 0
     open_asks: int = 0
+    more_bases: list[str] = field(default_factory=list)  # further gateways of the same shop
+    served: Counter[str] = field(default_factory=Counter)  # acknowledged, by the gateway's address
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -77,6 +79,11 @@ class Waves:
         self.launched = asyncio.Event()
         self.told_keys: set[str] = set()  # of orders that a client knows of
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def bases(self) -> list[str]:
+        """Every gateway that buyers may come to."""
+        return [self.shop.base, *self.more_bases]
 
     async def prepare(self, buyers: int = 300) -> None:
         """Sign in, fill the shelves, start both sales."""
@@ -254,11 +261,11 @@ class Waves:
             headers["Idempotency-Key"] = f'"{facts["key"]}"'
         self.attempts += 1
         self.open_asks += 1
-        sent, status, text = now(), 0, ""
+        sent, status, text, base = now(), 0, "", self.random.choice(self.bases)
         try:
             async with (
                 asyncio.timeout(CALL_SECONDS),
-                self.shop.session.post(self.shop.base + path, json=body, headers=headers) as answer,
+                self.shop.session.post(base + path, json=body, headers=headers) as answer,
             ):
                 raw = await answer.text()  # whole, or an error: half an answer tells nothing
                 status, text = answer.status, raw
@@ -271,6 +278,7 @@ class Waves:
             )
         if status in (200, 201):
             self.acknowledged += 1
+            self.served[base] += 1
             self.told_keys.add(facts.get("key", ""))
             order: Json = json.loads(text)
             return order
@@ -278,8 +286,8 @@ class Waves:
 
     async def look(self) -> None:
         """Write down what pages show now: every sale through fresh connections, and the room."""
-        for _ in range(4):  # fresh connections land on different workers
-            async with Shop(self.shop.base) as shop:
+        for number in range(4):  # fresh connections land on different workers
+            async with Shop(self.bases[number % len(self.bases)]) as shop:
                 for sale in self.sales:
                     with contextlib.suppress(aiohttp.ClientError):
                         shown = await shop.call("GET", f"/v1/flash-sales/{sale['id']}")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtest import faults, report
-from loadtest.cells import CELLS, Cell
+from loadtest import altered, faults, report
+from loadtest.cells import CELLS, UNGUARDED, Cell
 from loadtest.journal import Journal, read
+from loadtest.versions import NEXT_VERSION
 
 SHORT = faults.chosen(set(), short=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,31 @@ def test_all_faults_are_survived(database: str, tmp_path: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=3_600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("cell", UNGUARDED, ids=[cell.name for cell in UNGUARDED])
+async def test_without_its_guard_a_cell_is_red(cell: Cell, tmp_path: Path) -> None:
+    """By the named check alone: the runner can see what the guard keeps."""
+    result = await faults.run_cell(cell, tmp_path, cell.seconds)
+    assert result.bad == [], result.row()
+
+
+def test_the_places_of_all_edits_are_in_the_code(tmp_path: Path) -> None:
+    """Else a cell without its guard, or the next version of F18, could no longer be made."""
+    for number, cell in enumerate(UNGUARDED):
+        altered.alter(tmp_path / str(number), cell.edits)
+    altered.alter(tmp_path / "next", NEXT_VERSION)
+    assert "next_word" in (tmp_path / "next" / "orders" / "states.py").read_text()
+
+
+def test_only_what_was_wanted_red_passes_as_red() -> None:
+    """Green without the guard, or red by something else as well, is a failed cell."""
+    cell = UNGUARDED[0]
+    for bad, left in (([], 1), (["W1 a"], 0), (["W1 a", "I2 b"], 3), (["I2 b"], 2)):
+        result = report.Result(cell, bad=list(bad))
+        result.judge_red()
+        assert len(result.bad) == left, bad
 
 
 def test_a_cell_that_proves_nothing_has_failed() -> None:
@@ -92,4 +118,4 @@ def test_a_run_of_some_cells_replaces_their_rows_alone(tmp_path: Path) -> None:
     assert text.startswith("words\n") and text.endswith("<!-- faults sqlite: end -->\nmore\n")
     rows = [line for line in text.splitlines() if line.startswith("| F")]
     assert rows == [first[0].row(), again.row(), first[2].row()]
-    assert "Again, 1 of F2: " in text
+    assert "Again, 1 of F2: `python -m loadtest faults --database sqlite`, 20" in text
