@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -39,6 +40,10 @@ async def upgrade(database_url: str) -> None:
         try:
             await _upgrade(database_url)
             return
+        except CommandError as error:  # alembic does not know the revision that is there
+            raise DatabaseError(
+                f"the database belongs to a newer version of the server: {error}"
+            ) from error
         except (OSError, DBAPIError) as error:
             temporary = isinstance(error, OSError) or error.connection_invalidated or _busy(error)
             if not temporary or time.monotonic() > deadline:

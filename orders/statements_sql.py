@@ -5,6 +5,8 @@ The guards repeat what memory decided. When one of them changes fewer rows than 
 was wrong and the whole batch is rolled back.
 """
 
+from sqlalchemy import Table
+
 from orders import schema_sql as t
 from orders.arrays_sql import BIG, TEXT, Statement, insert, select, table_columns, update
 
@@ -95,6 +97,15 @@ AND (r.used < 0 OR sale_grant.units_max IS NULL
 """
 
 
+def _every(table: Table) -> str:
+    """All columns of a row by name: a newer version may have added one to the database."""
+    return ", ".join(f"o.{column.name}" for column in table.columns)
+
+
+def _join(table: Table) -> str:
+    return f"SELECT {_every(table)} FROM {{r}} JOIN {table.name} o"
+
+
 class Statements:
     """All statements of a writer's transaction."""
 
@@ -103,40 +114,41 @@ class Statements:
         self.by_key = select(
             dialect,
             KEY_FIELDS,
-            "SELECT o.* FROM {r} JOIN orders o"
-            " ON o.buyer = r.buyer AND o.space = r.space AND o.key = r.key" + lock,
+            _join(t.orders)
+            + " ON o.buyer = r.buyer AND o.space = r.space AND o.key = r.key"
+            + lock,
         )
         self.grants_at = select(
             dialect,
             PLACE_FIELDS,
-            "SELECT o.* FROM {r} JOIN sale_grant o"
-            " ON o.product_id = r.product_id AND o.room = r.room"
+            _join(t.sale_grant) + " ON o.product_id = r.product_id AND o.room = r.room"
             " ORDER BY o.product_id, o.room" + lock,
         )
         self.payments_of = select(
             dialect,
             PAYMENT_FIELDS,
-            "SELECT o.* FROM {r} JOIN payments o ON o.provider = r.provider AND o.id = r.id"
+            _join(t.payments) + " ON o.provider = r.provider AND o.id = r.id"
             " ORDER BY o.provider, o.id" + lock,
         )
         self.payments_of_orders = select(
             dialect,
             (("order_id", TEXT),),
-            "SELECT o.* FROM {r} JOIN payments o ON o.order_id = r.order_id"
-            " ORDER BY o.provider, o.id" + lock,
+            _join(t.payments) + " ON o.order_id = r.order_id ORDER BY o.provider, o.id" + lock,
         )
         self.refunds_of = select(
-            dialect, (("id", TEXT),), "SELECT o.* FROM {r} JOIN refunds o ON o.id = r.id" + lock
+            dialect,
+            (("id", TEXT),),
+            _join(t.refunds) + " ON o.id = r.id" + lock,
         )
         self.coupons_of = select(
             dialect,
             (("id", TEXT),),
-            "SELECT o.* FROM {r} JOIN coupon o ON o.id = r.id ORDER BY o.id" + lock,
+            _join(t.coupon) + " ON o.id = r.id ORDER BY o.id" + lock,
         )
         self.coupons_by_code = select(
             dialect,
             (("merchant", TEXT), ("code", TEXT)),
-            "SELECT o.* FROM {r} JOIN coupon o ON o.merchant = r.merchant AND o.code = r.code"
+            _join(t.coupon) + " ON o.merchant = r.merchant AND o.code = r.code"
             " ORDER BY o.id" + lock,
         )
         of_shop = (
@@ -146,7 +158,8 @@ class Statements:
         self.coupons_asked = select(
             dialect,
             ASKED_FIELDS,
-            f"SELECT o.* FROM coupon o WHERE o.id IN (SELECT c.id{of_shop}) ORDER BY o.id" + lock,
+            f"SELECT {_every(t.coupon)} FROM coupon o"
+            f" WHERE o.id IN (SELECT c.id{of_shop}) ORDER BY o.id" + lock,
         )
         self.coupon_uses_asked = select(
             dialect,
@@ -157,8 +170,7 @@ class Statements:
         self.places_by_key = select(
             dialect,
             (("buyer", TEXT), ("key", TEXT)),
-            "SELECT o.* FROM {r} JOIN waitlist o ON o.buyer = r.buyer AND o.key = r.key"
-            " ORDER BY o.n" + lock,
+            _join(t.waitlist) + " ON o.buyer = r.buyer AND o.key = r.key ORDER BY o.n" + lock,
         )
         self.new_places = insert(dialect, t.waitlist)
         self.place_moves = update(

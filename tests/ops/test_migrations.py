@@ -98,6 +98,17 @@ async def test_upgrading_at_the_same_time_and_again_changes_nothing(database_url
     assert len(rows) == 1
 
 
+async def test_a_newer_database_is_told_in_words(database_url: str) -> None:
+    """An older server that starts during an upgrade, or after one that was taken back."""
+    await migrate.upgrade(database_url)
+    engine = make_engine(database_url)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    await engine.dispose()
+    with pytest.raises(migrate.DatabaseError, match="newer version of the server"):
+        await migrate.upgrade(database_url)
+
+
 BAD_ROWS = {
     "committed more than there is": (
         "INSERT INTO product (id, merchant, sku, title, description, terms, seller_name,"
