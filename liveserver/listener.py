@@ -33,13 +33,14 @@ ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 class Peek(asyncio.Protocol):
     """Reads the head of the first request, and hands the socket over."""
 
-    __slots__ = ("_gateway", "_head", "_over", "_transport", "_web")
+    __slots__ = ("_gateway", "_head", "_over", "_transport", "_waiting", "_web")
 
     def __init__(self, gateway: Gateway, web: ProtocolFactory) -> None:
         self._gateway = gateway
         self._web = web
         self._head = b""
         self._over = False
+        self._waiting = False  # before the turnstile, with reading paused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
@@ -49,6 +50,8 @@ class Peek(asyncio.Protocol):
         if self._over:
             return
         self._head += data
+        if self._waiting:
+            return  # it came with what was read already
         end = self._head.find(b"\r\n\r\n")
         if end >= 0 and end <= HEAD_BYTES:
             self._hand_over()
@@ -59,12 +62,26 @@ class Peek(asyncio.Protocol):
         self._over = True
 
     def _hand_over(self) -> None:
+        gateway = self._gateway
+        viewers = gateway.protocol_factory(_path(self._head))
+        if viewers is None:
+            self._receive(self._web)
+        elif gateway.turnstile.full or not gateway.admission.admit(_seconds()):
+            self._send_away()
+        elif not gateway.turnstile.pass_through(self._enter):
+            self._waiting = True
+            self._transport.pause_reading()
+
+    def _enter(self) -> None:
         viewers = self._gateway.protocol_factory(_path(self._head))
-        if viewers and not self._gateway.admission.admit(asyncio.get_running_loop().time()):
-            self._refuse(TOO_MANY)
+        if self._over or viewers is None:
             return
+        if self._waiting:
+            self._transport.resume_reading()
+        self._receive(viewers)
+
+    def _receive(self, factory: ProtocolFactory) -> None:
         self._over = True
-        factory = viewers or self._web
         receiver = cast(asyncio.Protocol, factory())
         if isinstance(receiver, HttpConnection):
             receiver.take_back = self._take_back
@@ -84,14 +101,26 @@ class Peek(asyncio.Protocol):
         return True
 
     def _too_slow(self) -> None:
-        if not self._over:
+        if self._over:
+            return
+        if self._waiting:
+            self._send_away()
+        else:
             self._refuse(TOO_SLOW if self._head else b"")
+
+    def _send_away(self) -> None:
+        self._gateway.admission.refused += 1
+        self._refuse(TOO_MANY)
 
     def _refuse(self, answer: bytes) -> None:
         self._over = True
         if answer:
             self._transport.write(answer)
         self._transport.close()
+
+
+def _seconds() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _path(head: bytes) -> bytes:

@@ -74,7 +74,8 @@ class RoomService:
         self._outbox = Outbox(bus, self._state.restore)
         self._talk = Talk(self._outbox, guard, now=now, new_id=new_id, on_held=self._tell_held)
         self._counts = Counts(bus, self._known_room)
-        self._reads = FreshReads()
+        self._reads = FreshReads()  # snapshots
+        self._rooms_read = FreshReads()  # room objects
         self._known: dict[str, tuple[Room | None, int]] = {}
         self._shop = ShopNews(self._outbox, self._state, store, now=now)
         self._unpublished: set[str] = set()  # rooms whose record is ahead of the bus
@@ -136,8 +137,7 @@ class RoomService:
 
     async def get(self, room: str) -> Room:
         """The room on record. Raises NotFound."""
-        found = await self._store.get(room)
-        self._remember(room, found)
+        found = await self._read(room)
         if found is None:
             raise NotFound(f"There is no room {room}")
         return found
@@ -491,9 +491,17 @@ class RoomService:
         known = self._known.get(room)
         if known is not None and known[1] > self._now():
             return known[0]
-        found = await self._store.get(room)
-        self._remember(room, found)
-        return found
+        return await self._read(room)
+
+    async def _read(self, room: str) -> Room | None:
+        """The room on record; a crowd that asks in the same moment shares the reading."""
+
+        async def read() -> Room | None:
+            found = await self._store.get(room)
+            self._remember(room, found)
+            return found
+
+        return await self._rooms_read.get(room, read)
 
     def _remember(self, id: str, room: Room | None) -> None:
         if len(self._known) >= KNOWN_MAX:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from liveserver.gateway import codes
-from liveserver.gateway.admission import Admission
+from liveserver.gateway.admission import Admission, Turnstile
 from liveserver.gateway.commands import Commands
 from liveserver.gateway.connection import Connection
 from liveserver.gateway.meters import Meters
@@ -78,6 +78,7 @@ class Gateway:
         self.bytes_out = 0  # to one client alone; what many get is counted by the hub
         self.wheel = Wheel(options.step_seconds)
         self.admission = Admission(options.connects_per_second)
+        self.turnstile = Turnstile(time.thread_time, _soon)
         self.presence = Presence(hub.bus)
         self.speech = Speech(rooms, rpc, self.presence)
         self.commands = Commands(self, Rights(options, tokens))
@@ -198,6 +199,10 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.presence.finish_errands(max(0.0, begin + seconds - loop.time()))
+
+
+def _soon(turn: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(turn)
 
 
 async def _forever(name: str, part: Callable[[], Awaitable[None]]) -> NoReturn:

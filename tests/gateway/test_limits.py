@@ -3,14 +3,17 @@
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liveserver.gateway.admission import Admission
+from liveserver.gateway import admission
+from liveserver.gateway.admission import TURN_SECONDS, Admission, Turnstile
 from liveserver.gateway.options import BUSY_SECONDS, CONNECTS_BURST_SECONDS
 from rooms.bus import Message
 from rooms.bus_redis import RedisBus
@@ -24,15 +27,95 @@ steps = st.lists(st.floats(0, 3), max_size=300)  # seconds between two who come
 @given(waits=steps, rate=st.integers(1, 50))
 def test_no_more_connect_than_the_rate_and_one_burst(waits: list[float], rate: int) -> None:
     """In any stretch of time; and whoever comes below the rate is never refused."""
-    admission = Admission(rate)
+    bucket = Admission(rate)
     now, let_in = 0.0, 0
     for wait in waits:
         now += wait
-        let_in += admission.admit(now)
+        let_in += bucket.admit(now)
     assert let_in <= rate * (CONNECTS_BURST_SECONDS + now) + 1
-    assert let_in + admission.refused == len(waits)
     if all(wait >= 1 / rate for wait in waits):
-        assert admission.refused == 0
+        assert let_in == len(waits)
+
+
+@given(costs=st.lists(st.floats(0, 3 * TURN_SECONDS), max_size=60), behind=st.integers(0, 60))
+def test_a_crowd_is_let_in_by_turns(costs: list[float], behind: int) -> None:
+    """In the order of coming, nobody forgotten, and no turn of the loop is longer than it may."""
+    busy, entered = [0.0], list[int]()
+    turns: list[Callable[[], None]] = []
+    turnstile = Turnstile(lambda: busy[0], turns.append)
+
+    def enter(who: int) -> None:
+        entered.append(who)
+        busy[0] += costs[who]
+
+    def turn(crowd: range) -> None:
+        begin, before = busy[0], len(entered)
+        due = turns.copy()
+        turns.clear()
+        for step in due:
+            step()
+        for who in crowd:
+            turnstile.pass_through(partial(enter, who))
+        last = costs[entered[-1]] if len(entered) > before else 0.0
+        assert busy[0] - begin - last < 2 * TURN_SECONDS  # what waited, and who came now
+
+    first = min(behind, len(costs))
+    turn(range(first))
+    turn(range(first, len(costs)))
+    while turns:
+        turn(range(0))
+    assert entered == list(range(len(costs)))
+    assert len(turns) == 0
+
+
+def test_one_who_fails_at_the_turnstile_keeps_nobody_from_entering() -> None:
+    """The fault goes to the loop, which logs it; the next turn goes on behind it."""
+    turns: list[Callable[[], None]] = []
+    entered: list[int] = []
+    busy = iter(range(100))
+    turnstile = Turnstile(lambda: float(next(busy)), turns.append)
+    turnstile.pass_through(lambda: entered.append(0))
+
+    def fail() -> None:
+        raise ValueError("no head")
+
+    assert not turnstile.pass_through(fail)
+    assert not turnstile.pass_through(lambda: entered.append(2))
+    with pytest.raises(ValueError, match="no head"):
+        turns.pop()()
+    turns.pop()()
+    assert entered == [0, 2]
+
+
+async def test_who_waits_before_the_turnstile_loses_nothing_of_what_it_sent(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each turn lets one in here; all are served, with what came in one piece with the head."""
+    monkeypatch.setattr(admission, "TURN_SECONDS", 1e-9)
+    async with serve(insecure=True) as place:
+        with ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(stall(place, "plain:x"))
+
+            async def all_there() -> bool:
+                return place.gateway.hub.hub.viewers_of("plain:x", "plain:x") == 40
+
+            await eventually(all_there)
+
+
+async def test_too_long_a_queue_before_the_turnstile_is_told_to_come_again(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with Retry-After: at once to who comes then, and in time to who waited in vain."""
+    monkeypatch.setattr(admission, "TURN_SECONDS", 0.0)  # nobody ever gets in
+    monkeypatch.setattr(admission, "WAITING_MAX", 10)
+    async with serve(head_seconds=0.3, step_seconds=0.05) as place:
+        answers = await asyncio.gather(*(raw_upgrade(place) for _ in range(30)))
+        assert {status for _, _, status in answers} == {503}
+        assert all(int(reader.headers["retry-after"]) > 0 for reader, _, _ in answers)
+        assert place.gateway.admission.refused == 30
+        for _, writer, _ in answers:
+            writer.close()
 
 
 async def test_a_crowd_above_the_rate_is_told_when_to_come_back(serve: Serve) -> None:
