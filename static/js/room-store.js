@@ -3,7 +3,7 @@
  * A room that keeps itself up to date: snapshot, then numbered events, over one socket.
  *
  * Events: `state` (the room changed), `advice` (an advisory event, e.g. order.ticker), `chat` (one
- * message), `chat.past` (older messages), `deleted` (id of a message), `danmaku` (items), `console`.
+ * message), `chat.past` (older messages), `chat.skipped` (how many nobody can read any more), `deleted` (id of a message), `danmaku` (items), `console`.
  */
 
 import { get, path } from "./api.js";
@@ -32,6 +32,8 @@ export class RoomStore extends EventTarget {
     this.loaded = false;
     this.likes = 0;
     this.likeTimer = 0;
+    /** The place of the newest message of the chat that came here; 0 before the first. */
+    this.chatOffset = 0;
     const client = socket.client;
     // The client asks for the snapshot at first and whenever the server cannot fill a gap; between,
     // it recovers by offset. `flag 2` of the protocol makes the server refuse instead of skipping.
@@ -41,7 +43,7 @@ export class RoomStore extends EventTarget {
       if (context.wasRecovering && !context.recovered && !context.hasRecoveredPublications) void this.load();
     });
     this.chat = client.newSubscription(`chat:${id}`, { recoverable: true, positioned: true });
-    this.chat.on("publication", (context) => this.onChat(context.data));
+    this.chat.on("publication", (context) => this.onChat(context.data, context.offset));
     this.chat.on("subscribed", (context) => this.onChatSubscribed(context));
     this.danmaku = client.newSubscription(`danmaku:${id}`);
     this.danmaku.on("publication", (context) => this.emit("danmaku", context.data));
@@ -100,18 +102,24 @@ export class RoomStore extends EventTarget {
     this.emit("state", before);
   }
 
-  /** A message, or what stands where a deleted one stood. @param {any} message */
-  onChat(message) {
+  /** A message, or what stands where a deleted one stood. @param {any} message @param {number} [offset] */
+  onChat(message, offset) {
+    this.chatOffset = offset || this.chatOffset;
     if (message.type === "deleted") this.emit("deleted", message.id);
     else this.emit("chat", message);
   }
 
   /** @param {import("centrifuge").SubscribedContext} context */
   async onChatSubscribed(context) {
+    const before = this.chatOffset;
+    const now = context.streamPosition?.offset || 0;
+    this.chatOffset = now;
     if (context.recovered) return;
     try {
       const past = await this.chat.history({ limit: PAST_MESSAGES, reverse: true });
+      const missed = past.publications.filter((publication) => (publication.offset || 0) > before).length;
       const messages = past.publications.map((publication) => publication.data).reverse().filter((message) => message.type === "chat");
+      if (context.wasRecovering && before && now - before > missed) this.emit("chat.skipped", now - before - missed);
       this.emit("chat.past", messages);
     } catch {
       this.emit("chat.past", []); // older messages are a courtesy: without them the room still works

@@ -8,7 +8,7 @@
  * What can be done about a message stands in its menu: by its button, by the arrow keys of the log,
  * by a long press on a phone.
  *
- * testids: chat-log, chat-row, chat-menu, chat-new, chat-input, chat-send, chat-mode, chat-problem,
+ * testids: chat-log, chat-row, chat-skipped, chat-menu, chat-new, chat-input, chat-send, chat-mode, chat-problem,
  * name-sheet, name-input, name-save
  */
 
@@ -48,6 +48,8 @@ export class ChatPanel extends HTMLElement {
     this.sticky = true;
     this.unread = 0;
     this.unspoken = 0;
+    /** When the newest message here was said, in ms. */
+    this.newest = 0;
     /** @type {Set<string>} */
     this.seen = new Set();
     /** @type {Set<string>} */
@@ -91,6 +93,7 @@ export class ChatPanel extends HTMLElement {
     append(composerIn || this, [this.problem, this.form]);
     store.addEventListener("chat", (event) => this.add([/** @type {CustomEvent} */ (event).detail]));
     store.addEventListener("chat.past", (event) => this.addPast(/** @type {CustomEvent} */ (event).detail));
+    store.addEventListener("chat.skipped", (event) => this.addSkipped(/** @type {CustomEvent} */ (event).detail));
     store.addEventListener("deleted", (event) => this.drop(/** @type {CustomEvent} */ (event).detail));
     store.addEventListener("advice", (event) => this.onAdvice(/** @type {CustomEvent} */ (event).detail));
     store.addEventListener("state", () => this.showRules());
@@ -106,14 +109,22 @@ export class ChatPanel extends HTMLElement {
     if (!this.list.children.length) append(this.list, [h("li", { class: "chat-row system", "data-empty": "true" }, t("chat.empty"))]);
   }
 
-  /** Older messages, before what is there. @param {ChatMessage[]} messages */
+  /** Messages of before: older ones above what is there, those of a gap below it. @param {ChatMessage[]} messages */
   addPast(messages) {
-    const rows = messages.filter((message) => this.isNew(message)).map((message) => this.row(message));
-    if (!rows.length) return;
+    const { newest } = this;
+    const fresh = messages.filter((message) => this.isNew(message));
+    if (!fresh.length) return;
     this.list.querySelector("[data-empty]")?.remove();
-    this.list.prepend(...rows);
+    const [older, missed] = [false, true].map((late) => fresh.filter((message) => message.at > newest === late).map((message) => this.row(message)));
+    this.list.prepend(...older);
+    this.list.append(...missed);
     this.trim();
     this.toEnd();
+  }
+
+  /** Says that messages of a long cut cannot be had any more. @param {number} count */
+  addSkipped(count) {
+    this.addRow(h("li", { class: "chat-row system", testid: "chat-skipped" }, t("chat.skipped", { n: count })));
   }
 
   /** @param {ChatMessage[]} messages */
@@ -142,6 +153,7 @@ export class ChatPanel extends HTMLElement {
   isNew(message) {
     if (this.seen.has(message.id) || this.gone.has(message.id)) return false;
     this.seen.add(message.id);
+    this.newest = Math.max(this.newest, message.at);
     return true;
   }
 
@@ -211,7 +223,7 @@ export class ChatPanel extends HTMLElement {
 
   /** Why one cannot write now, or null. */
   hindrance() {
-    if (!this.store || !this.store.loaded) return t("chat.joining");
+    if (!this.store || !this.store.loaded || this.store.socket.connection.state === "joining") return t("chat.joining");
     if (this.store.socket.connection.state === "expired") return t("chat.expired");
     if (!["live", "back"].includes(this.store.socket.connection.state)) return t("chat.offline");
     if (this.staff) return null;
