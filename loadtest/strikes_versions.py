@@ -8,7 +8,7 @@ from loadtest.scene import Hit, Missed, Scene, logged
 from loadtest.server import Server
 
 SERVED = 30  # orders that each gateway must get from each writer
-PHASE_SECONDS = 12.0  # for that; what is missing then is a violation
+PHASE_SECONDS = 15.0  # for that; what is missing then is a violation
 
 
 async def upgrade(scene: Scene) -> Hit:

@@ -70,7 +70,7 @@ class Waves:
     acknowledged: int = 0
     open_asks: int = 0
     more_bases: list[str] = field(default_factory=list)  # further gateways of the same shop
-    served: Counter[str] = field(default_factory=Counter)  # acknowledged, by the gateway's address
+    served: Counter[str] = field(default_factory=Counter)  # new orders, by the gateway's address
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -240,32 +240,37 @@ class Waves:
         await self._insist(f"/v1/orders/{order}/{what}", buyer, {"what": what, "order": order}, {})
 
     async def _insist(self, path: str, buyer: Json, facts: Json, body: Json) -> Json | None:
+        base = self.random.choice(self.bases)
         while True:
-            copies = [self._jitter(n, path, buyer, facts, body) for n in range(self.habits.copies)]
+            copies = [
+                self._jitter(n, base, path, buyer, facts, body) for n in range(self.habits.copies)
+            ]
             answers = await asyncio.gather(*copies)
             final = [answer for answer in answers if answer is not None]
             if final:
                 return next((answer for answer in final if "id" in answer), None)
             await asyncio.sleep(self.random.uniform(*RETRY_SECONDS))
 
-    async def _jitter(self, n: int, path: str, buyer: Json, facts: Json, body: Json) -> Json | None:
+    async def _jitter(
+        self, n: int, base: str, path: str, buyer: Json, facts: Json, body: Json
+    ) -> Json | None:
         """A copy some milliseconds later: they overtake one another on their way."""
         if n:
             await asyncio.sleep(self.random.uniform(0, 0.03))
-        return await self._ask_once(path, buyer, facts, body)
+        return await self._ask_once(base + path, buyer, facts, body)
 
-    async def _ask_once(self, path: str, buyer: Json, facts: Json, body: Json) -> Json | None:
+    async def _ask_once(self, url: str, buyer: Json, facts: Json, body: Json) -> Json | None:
         """One attempt: the order, `{}` for a final refusal, None when nobody knows."""
         headers = {"Authorization": f"Bearer {buyer['token']}"}
         if "key" in facts:
             headers["Idempotency-Key"] = f'"{facts["key"]}"'
         self.attempts += 1
         self.open_asks += 1
-        sent, status, text, base = now(), 0, "", self.random.choice(self.bases)
+        sent, status, text = now(), 0, ""
         try:
             async with (
                 asyncio.timeout(CALL_SECONDS),
-                self.shop.session.post(base + path, json=body, headers=headers) as answer,
+                self.shop.session.post(url, json=body, headers=headers) as answer,
             ):
                 raw = await answer.text()  # whole, or an error: half an answer tells nothing
                 status, text = answer.status, raw
@@ -278,7 +283,8 @@ class Waves:
             )
         if status in (200, 201):
             self.acknowledged += 1
-            self.served[base] += 1
+            is_new = "key" in facts and facts["key"] not in self.told_keys
+            self.served[url.partition("/v1/")[0]] += is_new
             self.told_keys.add(facts.get("key", ""))
             order: Json = json.loads(text)
             return order

@@ -28,6 +28,7 @@ SALE_FIELDS = (
 UNITS_FIELDS = (("flash_sale_id", TEXT), ("buyer", TEXT), ("delta", BIG))
 STOCK_FIELDS = (("product_id", TEXT), ("total", BIG), ("committed", BIG))
 GRANT_FIELDS = (("product_id", TEXT), ("room", TEXT), ("used", BIG))
+PLACE_MOVE_FIELDS = (("n", BIG), ("state", TEXT), ("order_id", TEXT))
 PRODUCT_EDITABLE = (
     "title", "description", "terms", "seller_name", "price_cents", "list_price_cents", "image_url",
 )  # fmt: skip
@@ -59,6 +60,11 @@ refunded_cents = r.refunded_cents, restocked = r.restocked
 MOVE_PAYMENTS = """
 state = r.state, order_id = r.order_id, amount_cents = r.amount_cents, currency = r.currency
  WHERE payments.provider = r.provider AND payments.id = r.id AND payments.state = r.known_state
+"""
+
+MOVE_PLACES = """
+state = r.state, order_id = r.order_id
+ WHERE waitlist.n = r.n AND waitlist.state = 'waiting'
 """
 
 MOVE_STOCK = """
@@ -173,13 +179,7 @@ class Statements:
             _join(t.waitlist) + " ON o.buyer = r.buyer AND o.key = r.key ORDER BY o.n" + lock,
         )
         self.new_places = insert(dialect, t.waitlist)
-        self.place_moves = update(
-            dialect,
-            t.waitlist,
-            (("n", BIG), ("state", TEXT), ("order_id", TEXT)),
-            "state = r.state, order_id = r.order_id"
-            " WHERE waitlist.n = r.n AND waitlist.state = 'waiting'",
-        )
+        self.place_moves = update(dialect, t.waitlist, PLACE_MOVE_FIELDS, MOVE_PLACES)
         self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
         self.lines = insert(dialect, t.order_lines)
         self.edges = insert(dialect, t.order_edges)

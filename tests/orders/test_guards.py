@@ -24,10 +24,12 @@ from orders import schema_sql as t
 from orders.arrays_sql import update
 from orders.errors import Refusal, Unavailable
 from orders.ledger_sql import SqlLedger
+from orders.requests import Cancel
 from orders.shapes import FlashSale
-from orders.statements_sql import SALE_FIELDS, UPDATE_SALES
+from orders.statements_sql import MOVE_PLACES, PLACE_MOVE_FIELDS, SALE_FIELDS, UPDATE_SALES
 from tests.orders.shop import Clock, Shop, reserve
 from tests.orders.test_takeover import served
+from tests.orders.test_waitlist import join
 
 COUNTER = "AND flash_sale.counter = r.known"
 UNITS = "AND flash_sale.sold + r.sold_delta <= r.units"
@@ -42,9 +44,15 @@ class Market:
         self.journal: list[Line] = []
         self.shops: list[Shop] = []
 
-    def open(self, holder: str, without: str = "", **options: Any) -> Shop:
-        """One more writer; `without` a guard of its statements."""
+    def open(self, holder: str, without: str = "", without_place: str = "", **options: Any) -> Shop:
+        """One more writer; `without` a guard of its statements on sales, or on places in line."""
         ledger = SqlLedger(self.engine)
+        if without_place:
+            assert without_place in MOVE_PLACES
+            clause = MOVE_PLACES.replace(without_place, "")
+            fields = PLACE_MOVE_FIELDS
+            moves = update(self.engine.dialect.name, t.waitlist, fields, clause)
+            ledger._statements.place_moves = moves
         if without:
             clause = UPDATE_SALES
             for guard in without.split("|"):
@@ -77,6 +85,25 @@ class Market:
             "status": 409 if refusal else 201,
         })  # fmt: skip
         return refusal
+
+    async def join(self, shop: Shop, sale: FlashSale, buyer: str) -> None:
+        """Line up for one unit."""
+        body = await shop.writer.ask(join(sale, buyer))
+        self.journal.append({
+            "kind": "ask", "what": "join", "buyer": buyer, "sale": sale.id, "key": "j",
+            "quantity": 1, "body": body.decode(), "status": 201,
+        })  # fmt: skip
+
+    async def cancel(self, shop: Shop, buyer: str) -> None:
+        """The buyer's one order that is reserved."""
+        query = "SELECT id FROM orders WHERE state = 'reserved' AND buyer = :buyer"
+        async with self.engine.connect() as connection:
+            order = (await connection.execute(text(query), {"buyer": buyer})).scalar_one()
+        body = await shop.writer.ask(Cancel(order=order))
+        self.journal.append({
+            "kind": "ask", "what": "cancel", "buyer": buyer, "order": order,
+            "body": body.decode(), "status": 200,
+        })  # fmt: skip
 
     async def violated(self) -> set[str]:
         """The invariants that the checker misses, read from the database itself."""
@@ -177,6 +204,38 @@ async def test_without_the_counter_the_edit_of_another_is_overwritten(database_u
         sale = await found.sale(shop, units=3)
         await cut_by_another(found, shop, sale)
         assert await found.violated() == {"I2"}
+
+
+# ── a place in line ─────────────────────────────────────────────────────────────────────────────
+
+
+async def offer_again(found: Market, without: str = "") -> None:
+    """Memory still lets a buyer wait to whom the unit was offered, when the unit comes back."""
+    shop = found.open("one", without_place=without)
+    sale = await found.sale(shop, units=1)
+    assert await found.buy(shop, sale, "ann") is None
+    await found.join(shop, sale, "bob")
+    memory = shop.writer._merger.memory
+    assert memory is not None
+    waits = dict(memory.sales[sale.id].line)
+    await found.cancel(shop, "ann")
+    memory.sales[sale.id].line.update(waits)
+    await found.cancel(shop, "bob")
+
+
+async def test_a_place_is_offered_once_whatever_memory_believes(database_url: str) -> None:
+    """The batch is rolled back, the memory loaded, and the unit stays free."""
+    async with market(database_url) as found:
+        await offer_again(found)
+        assert found.shops[0].writer.counts.stock_memory_wrong_total == 1
+        assert await found.violated() == set()
+
+
+async def test_without_its_state_and_key_a_place_is_offered_twice(database_url: str) -> None:
+    """One wish makes two orders; then the first one belongs to no place, and jumped the line."""
+    async with market(database_url, "uq_orders_buyer_space_key") as found:
+        await offer_again(found, " AND waitlist.state = 'waiting'")
+        assert await found.violated() == {"I5", "I4", "Q1"}
 
 
 # ── the unique key ──────────────────────────────────────────────────────────────────────────────
