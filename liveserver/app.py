@@ -38,6 +38,7 @@ from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
 from liveserver.gateway.remote import Remote
+from liveserver.host_watch import HostWatch
 from liveserver.issuer import Issuer
 from liveserver.issuer_source import source_of
 from liveserver.listener import Listener
@@ -241,6 +242,7 @@ async def _serving_orders(
         "addresses": _deliveries(settings, parts).run,
         "archive": lambda: _record(settings, parts, writer),
         "payments": _payments(settings, parts, writer).run,
+        "hosts away": HostWatch(writer.open_sales, parts.rooms, writer).run,
     }
     if days := settings.config.archive_days:
         retention = Retention(parts.archive, days, is_holder=lambda: writer.is_serving, now=now_ms)

@@ -61,6 +61,8 @@ RULES: dict[type, Rule] = {
     requests.SetGrant: Rule(decide_products.grant_wants, decide_products.set_grant),
     requests.CreateSale: Rule(decide_sales.create_wants, decide_sales.create),
     requests.EditSale: Rule(decide_sales.edit_wants, decide_sales.edit),
+    requests.HostLeft: Rule(decide_sales.host_wants, decide_sales.host_left),
+    requests.HostBack: Rule(decide_sales.host_wants, decide_sales.host_back),
     requests.CancelSale: Rule(decide_sales.cancel_wants, decide_sales.cancel),
     requests.Note: Rule(decide_products.note_wants, decide_products.note),
 }

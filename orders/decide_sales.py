@@ -6,9 +6,10 @@ from orders.desk import Answer, Desk, SaleDraft
 from orders.errors import Invalid, NotFound, WrongState
 from orders.ledger import SkuAsked, Wanted
 from orders.memory import Memory
-from orders.requests import CancelSale, CreateSale, EditSale
+from orders.requests import CancelSale, CreateSale, EditSale, HostBack, HostLeft
 from orders.rows import VOID_NONE, VOID_WANTED, ProductRow, SaleRow
 from orders.sale import (
+    MAX_PAUSE_SECONDS,
     check_grant,
     check_grant_units,
     check_low_price,
@@ -80,6 +81,8 @@ def _new_row(desk: Desk, request: CreateSale, product: ProductRow, *, granted: b
         created_at=desk.now,
         granted=int(granted),
         void=VOID_NONE,
+        host_away=request.host_away,
+        paused_at=None,
     )
 
 
@@ -103,6 +106,9 @@ def edit(desk: Desk, request: EditSale) -> Answer:
         _resize(desk, draft, request.changes["units"])
     draft.row.per_buyer_limit = request.changes.get("per_buyer_limit", draft.row.per_buyer_limit)
     _move_times(draft.row, request.changes)
+    draft.row.host_away = request.changes.get("host_away", draft.row.host_away)
+    if draft.row.host_away == "go_on":
+        _go_on(draft.row, desk.now)
     return desk.sale_answer(draft.row)
 
 
@@ -124,6 +130,39 @@ def _resize(desk: Desk, draft: SaleDraft, units: int) -> None:
     row.units = units
 
 
+def host_wants(memory: Memory, request: HostLeft | HostBack, wanted: Wanted) -> None:
+    if request.flash_sale not in memory.sales:
+        wanted.sales.add(request.flash_sale)
+
+
+def host_left(desk: Desk, request: HostLeft) -> Answer:
+    """
+    A running sale that is to pause becomes a scheduled one that starts at the last moment for the
+    host to be back, with the time that it had left: all else knows what to do with such a sale.
+    """
+    row = _sale(desk, request.flash_sale).row
+    if row.state == "running" and row.host_away == "pause":
+        lasts = row.ends_at - desk.now
+        row.state, row.paused_at = "scheduled", desk.now
+        row.starts_at = desk.now + MAX_PAUSE_SECONDS * 1000
+        row.ends_at = row.starts_at + lasts
+    return desk.sale_answer(row)
+
+
+def host_back(desk: Desk, request: HostBack) -> Answer:
+    row = _sale(desk, request.flash_sale).row
+    _go_on(row, desk.now)
+    return desk.sale_answer(row)
+
+
+def _go_on(row: SaleRow, now: int) -> None:
+    """A sale that pauses runs again, as long as it would have run."""
+    if row.paused_at is not None:
+        lasts = row.ends_at - row.starts_at
+        row.state, row.paused_at = "running", None
+        row.starts_at, row.ends_at = now, now + lasts
+
+
 def cancel_wants(memory: Memory, request: CancelSale, wanted: Wanted) -> None:
     if request.flash_sale not in memory.sales:
         wanted.sales.add(request.flash_sale)
@@ -143,11 +182,14 @@ def cancel(desk: Desk, request: CancelSale) -> Answer:
 
 
 def turn_by_clock(desk: Desk) -> None:
-    """Start and end the sales whose time has come."""
+    """Start and end the sales whose time has come. Who paused for too long is over, too."""
     for sale_id, known in desk.memory.sales.items():
-        if desk.now >= known.row.ends_at:
-            desk.close_sale(_sale(desk, sale_id), "ended")
-        elif known.row.state == "scheduled" and desk.now >= known.row.starts_at:
+        starts = known.row.state == "scheduled" and desk.now >= known.row.starts_at
+        if desk.now >= known.row.ends_at or (starts and known.row.paused_at is not None):
+            draft = _sale(desk, sale_id)
+            draft.row.ends_at = min(desk.now, draft.row.ends_at)
+            desk.close_sale(draft, "ended")
+        elif starts:
             _sale(desk, sale_id).row.state = "running"
 
 

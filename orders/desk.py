@@ -83,6 +83,8 @@ class SaleDraft:
             starts_at=row.starts_at,
             ends_at=row.ends_at,
             void=row.void,
+            host_away=row.host_away,
+            paused_at=row.paused_at,
         )
 
 
@@ -332,7 +334,7 @@ class Desk:
         """End a sale: what it did not sell goes back to the product and the grant."""
         row = draft.row
         rest = row.units - row.sold
-        row.state, row.units = state, row.sold
+        row.state, row.units, row.paused_at = state, row.sold, None
         if rest:
             self.move_stock(row.product_id, committed=-rest)
             self.count_in_grant(row, -rest)

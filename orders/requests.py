@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from orders.errors import Refusal
-from orders.shapes import Buyers
+from orders.shapes import Buyers, HostAway
 
 
 class Request(msgspec.Struct, kw_only=True, tag_field="type"):
@@ -222,11 +222,24 @@ class CreateSale(Request, tag="create_sale"):
     duration_seconds: int = 300
     hold_seconds: int = 300
     confirm_low_price: bool = False
+    host_away: HostAway = "go_on"
 
 
 class EditSale(Request, tag="edit_sale"):
     flash_sale: str
-    changes: dict[str, Any]  # any of units, per_buyer_limit, starts_at, ends_at (milliseconds)
+    changes: dict[str, Any]  # any of units, per_buyer_limit, starts_at, ends_at (ms), host_away
+
+
+class HostLeft(Request, tag="host_left"):
+    """The picture of the sale's room has stopped. Who chose so has the sale pause."""
+
+    flash_sale: str
+
+
+class HostBack(Request, tag="host_back"):
+    """The picture is back: a sale that pauses goes on. Repeated, both change nothing."""
+
+    flash_sale: str
 
 
 class CancelSale(Request, tag="cancel_sale"):
@@ -263,6 +276,8 @@ AnyRequest = (
     | SetGrant
     | CreateSale
     | EditSale
+    | HostLeft
+    | HostBack
     | CancelSale
     | EditShop
     | SetSecret
@@ -281,7 +296,7 @@ Queueing = Placing | JoinWaitlist
 #: what they did the first time.
 REPEATABLE = (
     Reserve, CreateOrder, Pay, StartPayment, Verdict, MarkPaid, Ship, Complete, Cancel, Inbound,
-    JoinWaitlist, LeaveWaitlist,
+    JoinWaitlist, LeaveWaitlist, HostLeft, HostBack,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from orders.shapes import Buyers, Coupon, FlashSale, Product, SaleState, Shop
+from orders.shapes import Buyers, Coupon, FlashSale, HostAway, Product, SaleState, Shop
 from orders.times import rfc3339
 
 #: States of a flash sale as stored. `sold_out` is not stored: it is "running with nothing left",
@@ -110,6 +110,8 @@ class SaleRow(Row):
     created_at: int
     granted: int  # 1: its units count in the room's grant
     void: int
+    host_away: HostAway = "go_on"
+    paused_at: int | None = None  # while the host is away; it is "scheduled" then, for the end
 
     @property
     def is_open(self) -> bool:
@@ -148,6 +150,8 @@ class SaleRow(Row):
             ends_at=rfc3339(self.ends_at),
             state=self.shown_state(),
             version=fence * 2**32 + self.counter,
+            host_away=self.host_away,
+            paused_at=None if self.paused_at is None else rfc3339(self.paused_at),
         )
 
 
@@ -416,6 +420,8 @@ class SaleChange(Row):
     starts_at: int
     ends_at: int
     void: int
+    host_away: HostAway
+    paused_at: int | None
 
 
 class UnitsDelta(Row):

@@ -30,6 +30,8 @@ MAX_COUNTDOWN_SECONDS = 300
 MAX_AHEAD_SECONDS = 30 * 24 * 3600  # a planned sale holds its units out of stock until it starts
 MAX_DURATION_SECONDS = 24 * 3600  # a sale that runs longer is an ordinary price
 MAX_HOLD_SECONDS = 24 * 3600
+MAX_PAUSE_SECONDS = 600  # as long as rooms expect a host back; then a sale that pauses is over
+EDITABLE = ("units", "per_buyer_limit", "starts_at", "ends_at", "host_away")
 MAX_KEY_CHARS = 255
 MAX_NAME_CHARS = 64
 MAX_ID_CHARS = 200
@@ -112,6 +114,8 @@ def _closed(sale: SaleRow, now: int) -> Refusal | None:
         return Ended(
             "the sale was cancelled" if sale.state == "cancelled" else "the sale has ended"
         )
+    if sale.paused_at is not None:
+        return NotStarted("the sale pauses until the host is back")
     if now < sale.starts_at:
         return NotStarted("the sale has not started", starts_in_ms=sale.starts_at - now)
     return None
@@ -132,10 +136,16 @@ def check_new_sale(request: CreateSale, now: int) -> None:
         check_integer(getattr(request, name), name, least=least, most=most)
     if request.buyers not in ("account", "guest"):
         raise Invalid("buyers must be account or guest", field="buyers")
+    check_host_away(request.host_away)
     if request.starts_at is not None:
         if request.countdown_seconds:
             raise Invalid("give countdown_seconds or starts_at, not both", field="starts_at")
         check_start(request.starts_at, now)
+
+
+def check_host_away(host_away: object) -> None:
+    if host_away not in ("go_on", "pause"):
+        raise Invalid("host_away must be go_on or pause", field="host_away")
 
 
 def check_start(starts_at: object, now: int) -> None:
@@ -194,17 +204,23 @@ def check_sale_edit(sale: SaleRow, changes: dict[str, Any], now: int) -> None:
     """Which fields of an open sale may change, and to what."""
     if not sale.is_open or now >= sale.ends_at:
         raise WrongState(f"the sale is {sale.state}", state=sale.state)
-    unknown = changes.keys() - {"units", "per_buyer_limit", "starts_at", "ends_at"}
+    unknown = changes.keys() - EDITABLE
     if unknown or not changes:
-        raise Invalid(
-            "units, per_buyer_limit, starts_at and ends_at may be changed", fields=sorted(unknown)
-        )
+        raise Invalid(f"{', '.join(EDITABLE)} may be changed", fields=sorted(unknown))
     if "units" in changes:
         check_integer(changes["units"], "units", least=1, most=MAX_UNITS)
         if changes["units"] < sale.sold:
             raise Invalid(f"{sale.sold} units are sold already", field="units", sold=sale.sold)
     if "per_buyer_limit" in changes:
         check_integer(changes["per_buyer_limit"], "per_buyer_limit", least=1, most=MAX_UNITS)
+    if "host_away" in changes:
+        check_host_away(changes["host_away"])
+    _check_times(sale, changes, now)
+
+
+def _check_times(sale: SaleRow, changes: dict[str, Any], now: int) -> None:
+    if sale.paused_at is not None and changes.keys() & {"starts_at", "ends_at"}:
+        raise WrongState("the sale pauses: its times move when it goes on", state=sale.state)
     starts_at = sale.starts_at
     if "starts_at" in changes:
         if now >= sale.starts_at:

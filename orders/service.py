@@ -20,6 +20,7 @@ from orders.ledger import Failure, LeaseLost, Ledger
 from orders.memory import Memory
 from orders.news import News
 from orders.requests import AnyRequest, Pay, Reserve
+from orders.rows import SaleRow
 from orders.states import States, refused
 from orders.waiting_service import Answered, Done, Patience, WaitingLine, wait_for_answer
 
@@ -138,6 +139,11 @@ class Writer:
     def fence(self) -> int | None:
         """The number of our lease while we hold it."""
         return None if self._merger.memory is None else self._merger.memory.fence
+
+    def open_sales(self) -> list[SaleRow]:
+        """The open sales as they are committed; none while this writer is not the holder."""
+        memory = self._merger.memory
+        return [] if memory is None else [sale.row for sale in memory.sales.values()]
 
     @property
     def renewed_ms(self) -> int:

@@ -11,6 +11,7 @@ import msgspec
 
 SaleState = Literal["scheduled", "running", "sold_out", "ended", "cancelled"]
 Buyers = Literal["account", "guest"]
+HostAway = Literal["go_on", "pause"]  # what a sale does while the host's picture is gone
 OrderState = Literal[
     "reserved", "pending_payment", "payment_unknown", "paid", "shipped", "completed",
     "refunding", "refunded", "expired", "cancelled",
@@ -51,6 +52,8 @@ class FlashSale(msgspec.Struct, kw_only=True):
     ends_at: str
     state: SaleState
     version: int  # fence * 2**32 + counter: the newest wins
+    host_away: HostAway = "go_on"
+    paused_at: str | None = None  # it pauses: scheduled, until the host is back or `starts_at`
 
 
 class Line(msgspec.Struct, kw_only=True):

@@ -24,6 +24,7 @@ PAYMENT_MOVE_FIELDS = (
 SALE_FIELDS = (
     ("id", TEXT), ("known", BIG), ("sold_delta", BIG), ("units", BIG), ("state", TEXT),
     ("per_buyer_limit", BIG), ("starts_at", BIG), ("ends_at", BIG), ("void", BIG),
+    ("host_away", TEXT), ("paused_at", BIG),
 )  # fmt: skip
 UNITS_FIELDS = (("flash_sale_id", TEXT), ("buyer", TEXT), ("delta", BIG))
 STOCK_FIELDS = (("product_id", TEXT), ("total", BIG), ("committed", BIG))
@@ -46,7 +47,7 @@ WHERE buyer_units.units + excluded.units <=
 UPDATE_SALES = """
 sold = flash_sale.sold + r.sold_delta, counter = flash_sale.counter + 1, units = r.units,
 state = r.state, per_buyer_limit = r.per_buyer_limit, starts_at = r.starts_at,
-ends_at = r.ends_at, void = r.void
+ends_at = r.ends_at, void = r.void, host_away = r.host_away, paused_at = r.paused_at
  WHERE flash_sale.id = r.id AND flash_sale.counter = r.known
 AND flash_sale.sold + r.sold_delta <= r.units AND flash_sale.sold + r.sold_delta >= 0
 """

@@ -285,6 +285,7 @@ def write_sales(tables: Tables, effects: Effects) -> None:
         row.units, row.state, row.void = change.units, change.state, change.void
         row.per_buyer_limit = change.per_buyer_limit
         row.starts_at, row.ends_at = change.starts_at, change.ends_at
+        row.host_away, row.paused_at = change.host_away, change.paused_at
         if not tables.refuses("units", 0 <= row.sold <= row.units, f"units of {row.id}"):
             tables.sales[row.id] = row
     for delta in (*effects.units_returned, *effects.units_taken):

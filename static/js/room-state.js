@@ -98,11 +98,12 @@ export function pinnedProduct(state) {
  * What a sale is for the buyer at a moment: the server's word, and between two words its clock.
  *
  * @param {FlashSale} sale @param {number} now server ms
- * @returns {"upcoming"|"open"|"sold_out"|"ended"|"cancelled"}
+ * @returns {"upcoming"|"open"|"paused"|"sold_out"|"ended"|"cancelled"}
  */
 export function phase(sale, now) {
   if (sale.state === "cancelled" || sale.state === "ended") return sale.state;
   if (now >= Date.parse(sale.ends_at)) return "ended";
+  if (sale.paused_at) return "paused";
   if (sale.state === "sold_out" || sale.units_left <= 0) return "sold_out";
   return now < Date.parse(sale.starts_at) ? "upcoming" : "open";
 }
@@ -111,13 +112,13 @@ export function phase(sale, now) {
 export const FINISHED_SHOWN_MS = 120_000;
 
 /**
- * The sales worth showing, most urgent first: open by end, then upcoming by start, then sold out,
+ * The sales worth showing, most urgent first: open by end, then paused and upcoming by start, then sold out,
  * newest first. Those that are over show only while there is nothing else.
  *
  * @param {RoomState} state @param {number} now server ms @returns {FlashSale[]}
  */
 export function salesOnStage(state, now) {
-  const rank = { open: 0, upcoming: 1, sold_out: 2, ended: 3, cancelled: 3 };
+  const rank = { open: 0, paused: 1, upcoming: 1, sold_out: 2, ended: 3, cancelled: 3 };
   const isOver = (/** @type {FlashSale} */ sale) => rank[phase(sale, now)] === 3;
   const running = state.flash_sales.filter((sale) => !isOver(sale));
   const over = state.flash_sales.filter((sale) => now - Date.parse(sale.ends_at) < FINISHED_SHOWN_MS);

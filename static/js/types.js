@@ -15,7 +15,8 @@
  *   title: string, price_cents: number, list_price_cents: number|null, currency: string,
  *   units_total: number, units_left: number, per_buyer_limit: number, buyers: "account"|"guest",
  *   hold_seconds: number, starts_at: string, ends_at: string,
- *   state: "scheduled"|"running"|"sold_out"|"ended"|"cancelled", version: number}} FlashSale
+ *   state: "scheduled"|"running"|"sold_out"|"ended"|"cancelled", version: number,
+ *   host_away?: "go_on"|"pause", paused_at?: string|null}} FlashSale
  *
  * @typedef {{flash_sale: string, state: "none"|"waiting"|"offered"|"left"|"passed"|"over",
  *   position: number|null, waiting: number, quantity: number, order: string|null,

@@ -155,22 +155,62 @@ async def test_video_comes_back_by_itself_after_kill_9(browser: Browser, shop: S
     assert await room.get_attribute("data-connection") == connection
 
 
-async def test_a_host_that_vanishes_is_said_to_be_back_soon(browser: Browser, shop: Server) -> None:
+SALE = """
+async (sku) => (await (await fetch("/v1/rooms/demo/flash-sales", {
+  method: "POST", headers: {"content-type": "application/json"},
+  body: JSON.stringify({sku, price_cents: 100, units: 3, duration_seconds: 600,
+                        host_away: "pause", confirm_low_price: true}),
+})).json()).id
+"""
+
+
+async def goes_live(page: Page) -> None:
+    await panel(page, "picture")
+    await page.get_by_test_id("go-camera").click()
+    await expect(page.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
+    await page.get_by_test_id("go-next").click()
+    await page.get_by_test_id("go-start").click()
+    await sending(page)
+
+
+async def vanish(page: Page) -> None:
+    """As a phone whose battery is empty: nobody is left to say anything."""
+    cut = await page.context.new_cdp_session(page)
+    with contextlib.suppress(TimeoutError, Error):
+        await asyncio.wait_for(cut.send("Page.crash"), 1.0)
+
+
+async def test_a_host_who_vanishes_stops_what_should_stop_and_comes_back(
+    browser: Browser, shop: Server
+) -> None:
     """
-    A phone without battery says nothing; ten seconds later everybody knows. The place stays the
-    host's, so this comes last.
+    Ten seconds after a phone died everybody knows, and sales that should pause do. An assistant
+    lets one of them go on; another phone brings the picture back, and the other sale with it. The
+    place stays the host's, so this comes last.
     """
     viewer = await visit(browser, shop, "/rooms/demo")
     host = await visit(browser, shop, "/console/demo", "streamer")
-    await panel(host, "picture")
-    await host.get_by_test_id("go-camera").click()
-    await expect(host.get_by_test_id("go-next")).to_be_enabled(timeout=SECONDS)
-    await host.get_by_test_id("go-next").click()
-    await host.get_by_test_id("go-start").click()
-    await sending(host)
+    await goes_live(host)
     await playing(viewer)
-    cut = await host.context.new_cdp_session(host)
-    with contextlib.suppress(TimeoutError, Error):
-        await asyncio.wait_for(cut.send("Page.crash"), 1.0)  # nobody is left to answer
+    assistant = await visit(browser, shop, "/console/demo", "streamer")
+    one, two = [await assistant.evaluate(SALE, sku) for sku in ("demo-1", "demo-2")]
+    cards = {sale: viewer.locator(f"flash-card[data-sale={sale}]") for sale in (one, two)}
+    for card in cards.values():
+        await expect(card).to_have_attribute("data-phase", "open", timeout=SECONDS)
+    await vanish(host)
     words = viewer.get_by_test_id("video-words")
     await expect(words).to_contain_text("back soon", timeout=10_000)
+    for card in cards.values():
+        await expect(card).to_have_attribute("data-phase", "paused", timeout=SECONDS)
+        await expect(card.get_by_test_id("buy-button")).to_be_disabled()
+    await assistant.get_by_test_id("phone-flash").click()
+    row = assistant.locator(f"[data-testid=sale-row][data-sale={one}]")
+    await expect(row).to_have_attribute("data-phase", "paused", timeout=SECONDS)
+    await row.get_by_test_id("sale-go-on").click()
+    await expect(cards[one]).to_have_attribute("data-phase", "open", timeout=SECONDS)
+    await expect(cards[two]).to_have_attribute("data-phase", "paused")
+    await assistant.keyboard.press("Escape")
+    await goes_live(assistant)
+    await expect(cards[two]).to_have_attribute("data-phase", "open", timeout=SECONDS)
+    await playing(viewer)
+    await moving(viewer)

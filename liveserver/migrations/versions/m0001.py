@@ -462,7 +462,13 @@ def upgrade() -> None:
         sa.Column("created_at", BIG, autoincrement=False, nullable=False),
         sa.Column("granted", BIG, autoincrement=False, nullable=False),
         sa.Column("void", BIG, autoincrement=False, nullable=False),
+        sa.Column("host_away", sa.Text(), nullable=False),
+        sa.Column("paused_at", BIG, autoincrement=False, nullable=True),
         sa.CheckConstraint("buyers IN ('account', 'guest')", name=op.f("ck_flash_sale_buyers")),
+        sa.CheckConstraint("host_away IN ('go_on', 'pause')", name=op.f("ck_flash_sale_host_away")),
+        sa.CheckConstraint(
+            "paused_at IS NULL OR state = 'scheduled'", name=op.f("ck_flash_sale_paused")
+        ),
         sa.CheckConstraint(
             "state IN ('scheduled', 'running', 'ended', 'cancelled')",
             name=op.f("ck_flash_sale_state"),

@@ -62,16 +62,18 @@ class FlashSheet extends BuySheet {
     const at = phase(sale, clock.now());
     const words = {
       upcoming: t("flash.upcoming"),
+      paused: t("flash.paused"),
       open: t("buy.confirm", { amount: money(sale.price_cents * this.quantity, sale.currency) }),
       sold_out: t("flash.gone"),
       ended: t("flash.over"),
       cancelled: t("flash.over"),
     }[at];
-    return { open: at === "open", hopeful: at === "upcoming", words };
+    return { open: at === "open", hopeful: at === "upcoming" || at === "paused", words };
   }
 
   head() {
     const sale = /** @type {FlashSale} */ (this.sale);
+    const pauses = Boolean(sale.paused_at);
     const opens = clock.now() < Date.parse(sale.starts_at);
     const timer = countDown(Date.parse(opens ? sale.starts_at : sale.ends_at));
     return [
@@ -81,7 +83,7 @@ class FlashSheet extends BuySheet {
         { class: "stack tight" },
         h("p", { class: "buy-title" }, sale.title),
         this.price,
-        h("p", { class: "buy-clock" }, icon("clock"), opens ? t("flash.starts_in") : t("flash.ends_in"), " ", timer, h("span", { class: "soft small" }, t("buy.server_clock"))),
+        pauses ? h("p", { class: "buy-clock" }, icon("clock"), t("flash.pauses")) : h("p", { class: "buy-clock" }, icon("clock"), opens ? t("flash.starts_in") : t("flash.ends_in"), " ", timer, h("span", { class: "soft small" }, t("buy.server_clock"))),
       ),
     ];
   }

@@ -2,7 +2,7 @@
 /**
  * `<flash-card>`: one flash sale with its countdown by the server's clock and one clear button.
  *
- * Fires `buy`, `order` (show my order), `join` and `leave` (the waiting list). `data-phase` is upcoming | open | sold_out | ended |
+ * Fires `buy`, `order` (show my order), `join` and `leave` (the waiting list). `data-phase` is upcoming | open | paused | sold_out | ended |
  * cancelled; `data-sale` its id.
  *
  * testids: flash-card, flash-price, flash-left, flash-countdown, flash-words, buy-button, order-button,
@@ -123,6 +123,7 @@ export class FlashCard extends HTMLElement {
     const words = {
       upcoming: t("flash.upcoming"),
       open: "",
+      paused: t("flash.paused"),
       ended: t("flash.ended"),
       cancelled: t("flash.cancelled"),
     }[at];
@@ -131,7 +132,7 @@ export class FlashCard extends HTMLElement {
     const button = h(
       "button",
       { type: "button", class: "button buy", testid: "buy-button", disabled: at !== "open", on: { click: () => this.dispatchEvent(new CustomEvent("buy", { detail: sale.id })) } },
-      at === "open" ? t("flash.buy") : at === "upcoming" ? t("flash.soon") : t("flash.over"),
+      at === "open" ? t("flash.buy") : at === "upcoming" ? t("flash.soon") : at === "paused" ? t("flash.pauses") : t("flash.over"),
     );
     fill(this.action, button);
   }

@@ -75,7 +75,7 @@ export class Prompter {
 
   drawSale() {
     const now = clock.now();
-    const sale = salesOnStage(this.store.state, now).find((one) => ["open", "upcoming", "sold_out"].includes(phase(one, now)));
+    const sale = salesOnStage(this.store.state, now).find((one) => ["open", "paused", "upcoming", "sold_out"].includes(phase(one, now)));
     this.sale.hidden = !sale;
     if (!sale) return;
     const at = phase(sale, now);
@@ -83,7 +83,7 @@ export class Prompter {
     if (this.sale.dataset.mark !== mark) {
       Object.assign(this.sale.dataset, { mark, sale: sale.id });
       const until = at === "upcoming" ? sale.starts_at : at === "open" ? sale.ends_at : null;
-      const words = at === "upcoming" ? t("flash.starts_in") : at === "open" ? t("flash.ends_in") : t("flash.gone");
+      const words = at === "upcoming" ? t("flash.starts_in") : at === "open" ? t("flash.ends_in") : at === "paused" ? t("sale.pauses") : t("flash.gone");
       fill(this.sale, h("p", { class: "prompter-title" }, sale.title), h("p", { class: "prompter-price" }, priceBlock(sale)), h("p", { class: "prompter-clock digits" }, words, " ", until ? countDown(Date.parse(until)) : null), h("p", { class: "prompter-stock" }, this.left, " ", t("sale.left_of", { n: count(sale.units_total) })));
     }
     const left = count(sale.units_left);

@@ -3,7 +3,7 @@
  * A flash sale in three inputs, with what viewers will see.
  *
  * testids: sale-form, sale-product, sale-price, sale-units, sale-more, sale-limit, sale-buyers,
- * sale-countdown, sale-starts-at, sale-duration, sale-hold, sale-preview, sale-low-price,
+ * sale-countdown, sale-starts-at, sale-duration, sale-hold, sale-host-away, sale-preview, sale-low-price,
  * sale-confirm-low, sale-problem, sale-start
  */
 
@@ -36,6 +36,7 @@ export class SaleForm {
     this.startsAt = h("input", { type: "datetime-local", step: "1", autocomplete: "off", testid: "sale-starts-at" });
     this.duration = h("input", { type: "number", min: "10", max: "86400", value: "300", required: true, inputmode: "numeric", testid: "sale-duration" });
     this.hold = h("input", { type: "number", min: "10", max: "86400", value: "300", required: true, inputmode: "numeric", testid: "sale-hold" });
+    this.hostAway = h("select", { testid: "sale-host-away" }, h("option", { value: "go_on" }, t("sale.host_away_go_on")), h("option", { value: "pause" }, t("sale.host_away_pause")));
     this.lowBox = h("input", { type: "checkbox", testid: "sale-confirm-low" });
     this.lowWords = h("span");
     this.low = h("label", { class: "low-price", hidden: true, testid: "sale-low-price" }, this.lowBox, this.lowWords);
@@ -60,6 +61,7 @@ export class SaleForm {
         field(t("sale.duration"), this.duration),
         field(t("sale.hold"), this.hold),
         field(t("sale.buyers"), this.buyers),
+        field(t("sale.host_away"), this.hostAway),
       ),
     );
     const form = h(
@@ -165,6 +167,7 @@ export class SaleForm {
       ...this.whenToStart(),
       duration_seconds: Number(this.duration.value),
       hold_seconds: Number(this.hold.value),
+      host_away: this.hostAway.value,
       ...(this.buyers.value ? { buyers: this.buyers.value } : {}),
       ...(this.lowBox.checked ? { confirm_low_price: true } : {}),
     };

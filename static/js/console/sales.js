@@ -3,7 +3,7 @@
  * The flash sales of the show: what is left, more or fewer units, and the way to stop one.
  *
  * testids: sale-row (data-sale, data-phase, data-left), sale-left, sale-more-units, sale-fewer-units,
- * sale-cancel, cancel-sheet, cancel-honour (hold), cancel-void (hold)
+ * sale-go-on, sale-cancel, cancel-sheet, cancel-honour (hold), cancel-void (hold)
  */
 
 import { patch, path, post } from "../api.js";
@@ -43,7 +43,7 @@ export class SaleList {
 
   /** @param {HTMLElement} row @param {FlashSale} sale @param {Phase} at */
   drawRow(row, sale, at) {
-    const mark = `${at} ${sale.ends_at} ${sale.units_total} ${sale.title}`;
+    const mark = `${at} ${sale.ends_at} ${sale.units_total} ${sale.title} ${sale.host_away}`;
     if (row.dataset.mark !== mark) this.fillRow(row, sale, at);
     row.dataset.mark = mark;
     row.dataset.left = String(sale.units_left); // the rest stays, so that "cancel" can be pressed
@@ -55,15 +55,15 @@ export class SaleList {
   fillRow(row, sale, at) {
     row.dataset.sale = sale.id;
     row.dataset.phase = at;
-    const words = { upcoming: t("flash.starts_in"), open: t("flash.ends_in"), sold_out: t("flash.gone"), ended: t("flash.over"), cancelled: t("sale.cancelled") }[at];
+    const words = { upcoming: t("flash.starts_in"), open: t("flash.ends_in"), paused: t("sale.pauses"), sold_out: t("flash.gone"), ended: t("flash.over"), cancelled: t("sale.cancelled") }[at];
     const until = at === "upcoming" ? sale.starts_at : at === "open" ? sale.ends_at : null;
-    const running = at === "upcoming" || at === "open" || at === "sold_out";
+    const running = at === "upcoming" || at === "open" || at === "paused" || at === "sold_out";
     const focused = row.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.testid : null;
     fill(
       row,
       h("div", { class: "sale-about" }, h("p", { class: "run-title" }, sale.title), h("p", { class: "run-line" }, priceBlock(sale), chip(words, at === "open" ? "hot" : ""), until ? countDown(Date.parse(until)) : null)),
       h("p", { class: "sale-left digits", testid: "sale-left" }, h("strong", { "data-units": "" }), h("span", { class: "soft small" }, t("sale.left_of", { n: count(sale.units_total) }))),
-      running ? h("div", { class: "run-actions" }, this.step(sale, -1), this.step(sale, 1), this.cancelButton(sale)) : null,
+      running ? h("div", { class: "run-actions" }, this.step(sale, -1), this.step(sale, 1), this.goOnButton(sale), this.cancelButton(sale)) : null,
     );
     if (focused) /** @type {HTMLElement|null} */ (row.querySelector(`[data-testid="${focused}"]`))?.focus();
   }
@@ -74,6 +74,15 @@ export class SaleList {
     const button = h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, testid: by > 0 ? "sale-more-units" : "sale-fewer-units" }, icon(by > 0 ? "plus" : "minus"));
     const change = () => patch(path`/v1/flash-sales/${sale.id}`, { units: sale.units_total + by });
     button.addEventListener("click", () => void this.actions.press(button, change, t("act.units", { n: count(sale.units_total + by) })));
+    return button;
+  }
+
+  /** For one that is to pause without its host: sell on, now or when the time comes. @param {FlashSale} sale */
+  goOnButton(sale) {
+    if (sale.host_away !== "pause") return null;
+    const button = h("button", { type: "button", class: sale.paused_at ? "button small primary" : "button small", testid: "sale-go-on" }, t("sale.go_on"));
+    const change = () => patch(path`/v1/flash-sales/${sale.id}`, { host_away: "go_on" });
+    button.addEventListener("click", () => void this.actions.press(button, change, t("act.sale_goes_on", { title: sale.title })));
     return button;
   }
 

@@ -53,7 +53,7 @@ function section(title, rooms) {
 function card(room) {
   const inside = seen.get(room.id);
   const product = inside ? pinnedProduct(inside) : null;
-  const selling = inside?.flash_sales.some((sale) => ["open", "upcoming"].includes(phase(sale, Date.now())));
+  const selling = inside?.flash_sales.some((sale) => ["open", "paused", "upcoming"].includes(phase(sale, Date.now())));
   const words = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
   return h(
     "li",
