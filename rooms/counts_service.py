@@ -1,6 +1,6 @@
 """Viewers and likes: counted here, summed on the bus once a second, told when changed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from rooms.bus import Bus, Tally, Totals
 from rooms.errors import Invalid, TooFast, Unavailable
@@ -37,19 +37,8 @@ class Counts:
     async def tick(self) -> list[tuple[str, Totals]]:
         """Sum up; the rooms whose figures this worker should publish now."""
         likes, self._likes = self._likes, {}
-        tallies = []
-        for name in self._online.keys() | likes.keys():
-            room = await self._show_of(name)
-            if room is not None:
-                tallies.append(
-                    Tally(
-                        room=name,
-                        show=room.show or "",
-                        online=self._online.get(name, 0),
-                        likes=likes.get(name, 0),
-                    )
-                )
         try:
+            tallies = await self._tallies(likes)
             totals = await self._bus.tally(tallies)
         except Unavailable:
             for name, count in likes.items():
@@ -59,3 +48,12 @@ class Counts:
             if tally.online == 0 and self._online.get(tally.room) == 0:
                 del self._online[tally.room]
         return [(t.room, total) for t, total in zip(tallies, totals, strict=True) if total.due]
+
+    async def _tallies(self, likes: Mapping[str, int]) -> list[Tally]:
+        found = []
+        for name in self._online.keys() | likes.keys():
+            room = await self._show_of(name)
+            if room is not None:
+                show, online = room.show or "", self._online.get(name, 0)
+                found.append(Tally(room=name, show=show, online=online, likes=likes.get(name, 0)))
+        return found

@@ -1,7 +1,8 @@
-"""Viewers with the official SDK, while the bus or a worker is killed: gap-free, or told."""
+"""Viewers of several workers; and while the bus or a worker is killed: gap-free, or told."""
 
 import asyncio
 import gc
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
 from loadtest.server import Server
 from loadtest.shop import Shop
+from loadtest.socket_client import SocketClient, connect
 
 #: the SDK may leave a socket unclosed when the server dies in its opening handshake
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -23,6 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 VIEWERS = 12
 PATIENCE_SECONDS = 30
 PAUSE_SECONDS = 0.03  # between two changes of the room
+CROWD = 16  # so many that each of two workers has some
+LINES = 3  # of chat from each
+LIKES = 5  # from each, twice
 CUT_BYTES = 200  # of the end of the bus's log
 
 
@@ -167,3 +172,90 @@ async def test_viewers_of_a_killed_worker_have_every_event(
     rows = [seen.texts() for seen in seats]
     assert all(row == rows[0] for row in rows)
     assert set(texts) <= set(rows[0])
+
+
+class Seat:
+    """One viewer by hand, for what is counted and in which order it comes."""
+
+    def __init__(self) -> None:
+        self.replies: dict[int, dict[str, Any]] = {}
+        self.chat: list[tuple[int, str, str]] = []  # offset, who, text
+        self.stats: list[tuple[int, int]] = []  # online, likes
+        self._asked = 1
+
+    async def sit(self, base: str, token: str) -> None:
+        self.client = await connect(base, token, self._line)
+        for channel in ("room:demo", "chat:demo"):
+            await self.ask("subscribe", channel=channel)
+
+    def _line(self, client: SocketClient, line: bytes) -> None:
+        told = json.loads(line)
+        if "id" in told:
+            self.replies[told["id"]] = told
+            return
+        push = told["push"]
+        data = push["pub"]["data"] if "pub" in push else {}
+        if push.get("channel") == "chat:demo" and data:
+            self.chat.append((push["pub"]["offset"], data["user"]["id"], data["text"]))
+        elif data.get("type") == "room.stats":
+            self.stats.append((data["online"], data["likes"]))
+
+    async def ask(self, method: str, /, **request: Any) -> dict[str, Any]:
+        self._asked += 1
+        id = self._asked
+        self.client.send({"id": id, method: request})
+        await until(lambda: id in self.replies)
+        assert "error" not in self.replies[id], self.replies[id]
+        answer: dict[str, Any] = self.replies[id][method]
+        return answer
+
+
+async def test_two_workers_agree_on_order_and_counts(make_server: Callable[..., Server]) -> None:
+    """
+    Whoever looks at which worker: the same lines in the same order, each like counted once, each
+    viewer too, and whoever left is counted no more.
+    """
+    server = make_server("--demo", "--workers", "2", LIVESERVER_CHAT_PER_SECOND="0")
+    seats = [Seat() for _ in range(CROWD)]
+    async with Shop(server.base) as shop:
+        tokens = [(await shop.guest(f"viewer {n}"))["token"] for n in range(CROWD)]
+    await asyncio.gather(
+        *(seat.sit(server.base, token) for seat, token in zip(seats, tokens, strict=True))
+    )
+    assert len(busy_workers(server)) == 2
+
+    async def speak(seat: Seat, name: int) -> None:
+        for n in range(LINES):
+            await seat.ask("publish", channel="chat:demo", data={"text": f"line {n} of {name}"})
+        for _ in range(2):
+            await seat.ask("rpc", method="like", data={"room": "demo", "count": LIKES})
+
+    await asyncio.gather(*(speak(seat, name) for name, seat in enumerate(seats)))
+    await until(lambda: all(len(seat.chat) == CROWD * LINES for seat in seats))
+    assert all(seat.chat == seats[0].chat for seat in seats)
+    assert [offset for offset, _, _ in seats[0].chat] == list(range(1, CROWD * LINES + 1))
+    totals = (CROWD, CROWD * LIKES * 2)
+    await until(lambda: all(totals in seat.stats for seat in seats))
+    for seat in seats:
+        assert (await seat.ask("presence_stats", channel="chat:demo"))["num_clients"] == CROWD
+    for seat in seats[CROWD // 2 :]:
+        seat.client.transport.close()
+    left = (CROWD // 2, totals[1])
+    await until(lambda: all(seat.stats[-1] == left for seat in seats[: CROWD // 2]))
+    told = [stats for seat in seats for stats in seat.stats]
+    assert max(online for online, _ in told) == CROWD
+    assert max(likes for _, likes in told) == totals[1]
+    for seat in seats[: CROWD // 2]:
+        seat.client.transport.close()
+
+
+def busy_workers(server: Server) -> list[psutil.Process]:
+    """Workers to which somebody is connected."""
+    return [
+        worker
+        for worker in server.workers()
+        if any(
+            one.status == psutil.CONN_ESTABLISHED and one.laddr.port == server.port
+            for one in worker.net_connections("tcp")
+        )
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rooms import bus_redis, channels
+from rooms.bus import Tally
 from rooms.errors import Invalid, NotFound, TooFast, Unavailable, WrongState
 from rooms.room import Speaker
 
@@ -250,6 +251,50 @@ async def test_viewers_and_likes_are_told_once_a_second(stage: Any, unique: str)
     assert (await stage.snapshot(unique))["stats"] == {"online": 3, "likes": 12}
     with pytest.raises(Invalid):
         await stage.service.like(unique, 0)
+
+
+async def test_likes_wait_for_a_database_that_is_away(
+    stage: Any, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted once it is back, each once."""
+    await stage.service.create(unique, "Tea", [], actor="boss")
+    await stage.service.like(unique, 7)
+    stage.clock.ms += 60_000  # what is known of the room is too old
+
+    async def away(_room: str) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.store, "get", away)
+        await stage.service._tick()
+        assert (await stage.bus.tally([tally(unique)]))[0].likes == 0
+    await stage.service._tick()
+    await stage.service._tick()
+    assert (await stage.bus.tally([tally(unique)]))[0].likes == 7
+
+
+def tally(room: str) -> Tally:
+    """Asks for the totals and adds nothing."""
+    return Tally(room=room, show="", online=0)
+
+
+async def test_a_crowd_asks_the_database_for_a_room_twice(
+    stage: Any, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reading is under way, all others share the next; nobody's is older than the question."""
+    await stage.service.create(unique, "Tea", [], actor="boss")
+    read, asked = stage.store.get, list[str]()
+
+    async def counted(room: str) -> Any:
+        asked.append(room)
+        return await read(room)
+
+    monkeypatch.setattr(stage.store, "get", counted)
+    found = await asyncio.gather(*(stage.service.get(unique) for _ in range(200)))
+    assert {room.title for room in found} == {"Tea"}
+    assert len(asked) <= 2
+    await stage.service.edit(unique, title="Green tea", actor="boss")
+    assert (await stage.service.get(unique)).title == "Green tea"
 
 
 async def test_a_user_is_told_on_the_users_own_channel(stage: Any, unique: str) -> None:
