@@ -31,9 +31,9 @@ Prepare = Callable[[Page], Awaitable[None]]
 class Stand:
     """One running demo shop, its HTTP door, and an administrator `boss`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
-        self.server = Server(folder / "demo", ENVIRON)
+        self.server = Server(folder / "demo", {**ENVIRON, **environ})
         self.others: list[Server] = []
         self.tokens: dict[str, str] = {}
         self.count = 0
@@ -63,7 +63,12 @@ class Stand:
         known = [server for server in self.others if server.data.name == name]
         if known:
             return known[0]
-        server = Server(self.folder / name, {**ENVIRON, **environ}, arguments).start()
+        server = Server(self.folder / name, {**ENVIRON, **environ}, arguments)
+        try:
+            server.start()
+        except AssertionError:  # not ready in time: a next try finds the place free
+            server.stop()
+            raise
         self.others.append(server)
         return server
 

@@ -281,6 +281,7 @@ export class ChatPanel extends HTMLElement {
       const left = Math.ceil((until - Date.now()) / 1000);
       this.send.disabled = left > 0;
       fill(this.send, left > 0 ? h("span", { class: "digits" }, String(left)) : icon("send"));
+      this.send.setAttribute("aria-label", left > 0 ? `${t("chat.send")} ${left}` : t("chat.send"));
       if (left > 0) setTimeout(tick, 250);
       else this.showRules();
     };
