@@ -25,13 +25,13 @@ class Viewer(Protocol):
     """One connection as the hub sees it. Callable at any time, also after it has closed."""
 
     variant: Variant  # the same for as long as it watches anything
-    slow: bool  # past the soft mark: ask `write_slow` instead of `write`
+    direct: bool  # nothing waits for its socket: ask `write`, else `queue`
 
     def write(self, frame: bytes, /) -> None:
         """Hand a finished frame to the socket. Never waits."""
 
-    def write_slow(self, frame: bytes, /) -> None:
-        """The same past the soft mark; the frame holds no droppable lane and may be empty."""
+    def queue(self, frame: bytes, lean: bytes, /) -> None:
+        """The same behind what waits; `lean` holds no droppable lane and may be empty."""
 
     def lost(self, channel: str, /) -> None:
         """Publications of the channel are gone for good. The viewer has left it already."""

@@ -185,10 +185,10 @@ def write_all(viewers: Iterable[Viewer], frame: bytes, lean: bytes) -> None:
     while True:
         try:
             for viewer in rest:
-                if viewer.slow:
-                    viewer.write_slow(lean)
-                else:
+                if viewer.direct:
                     viewer.write(frame)
+                else:
+                    viewer.queue(frame, lean)
             return
         except Exception:  # one socket's failure must not cost the others their frame
             log.exception("a write to a viewer failed")

@@ -6,6 +6,7 @@ There is no task and no timer per connection.
 """
 
 import asyncio
+import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
@@ -22,14 +23,14 @@ class Peer(asyncio.Protocol, ABC):
 
     __slots__ = (
         "_closing",
+        "_fd",
         "_pinged_at",
+        "direct",
         "gateway",
         "open",
         "session",
-        "slow",
         "transport",
         "variant",
-        "write",
     )
 
     def __init__(self, gateway: "Gateway", variant: Variant) -> None:
@@ -37,7 +38,8 @@ class Peer(asyncio.Protocol, ABC):
         self.session = Session(gateway, self)
         self.variant = variant
         self.open = False  # it can be written to: begun, and no end sent or received
-        self.slow = False  # more than the soft mark waits in the socket
+        self._fd = -1  # of a socket without TLS, while frames may go to it
+        self.direct = False  # nothing waits in the transport: `write` may ask the system itself
         self._closing = False
         self._pinged_at = 0.0  # when a ping was sent that waits for its pong; 0 = none
 
@@ -52,8 +54,10 @@ class Peer(asyncio.Protocol, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
-        self.write = self.transport.write
-        self.transport.set_write_buffer_limits(high=self.gateway.options.soft_mark_bytes)
+        if transport.get_extra_info("sslcontext") is None:
+            self._fd = transport.get_extra_info("socket").fileno()
+            self.direct = self.transport.get_write_buffer_size() == 0
+        self.transport.set_write_buffer_limits(high=0)  # be told as soon as anything waits
         self.gateway.arrived(self)
         self.gateway.wheel.after(self.gateway.options.connect_seconds, self._connect_due)
 
@@ -62,10 +66,10 @@ class Peer(asyncio.Protocol, ABC):
         self.gateway.gone(self)
 
     def pause_writing(self) -> None:
-        self.slow = True
+        self.direct = False
 
     def resume_writing(self) -> None:
-        self.slow = False
+        self.direct = self._fd >= 0
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -75,20 +79,45 @@ class Peer(asyncio.Protocol, ABC):
             return
         frame = self.variant.own_frames(messages)
         self.gateway.bytes_out += len(frame)
-        if self.slow:
-            self.write_slow(frame)
-        else:
-            self.transport.write(frame)
+        self._put(frame)
 
-    def write_slow(self, frame: bytes) -> None:
-        """A frame without the droppable lane, past the soft mark; past the hard mark it ends."""
-        waiting = self.transport.get_write_buffer_size() + len(frame)
-        if waiting > self.gateway.options.hard_mark_bytes:
-            self.close(codes.SLOW)
-        elif frame:
-            self.transport.write(frame)
+    def _put(self, frame: bytes) -> None:
+        if self.direct:
+            self.write(frame)
         else:
+            self.queue(frame, frame)
+
+    def write(self, frame: bytes) -> None:
+        """
+        Hand a frame to the system, past the transport, whose own `write` costs a queue, a callback
+        and a vector more. Only while `direct`; what the system does not take waits there.
+        """
+        try:
+            taken = os.write(self._fd, frame)
+        except BlockingIOError:
+            taken = 0
+        except OSError:  # the client is gone
+            self.failed()
+            return
+        if taken < len(frame):
+            self.transport.write(frame[taken:])
+
+    def queue(self, frame: bytes, lean: bytes) -> None:
+        """
+        A frame behind what waits in the transport. Past the soft mark it is `lean`, which lacks the
+        droppable lane and may be empty; past the hard mark it ends.
+        """
+        if not self.open:
+            return
+        options, waiting = self.gateway.options, self.transport.get_write_buffer_size()
+        if waiting > options.soft_mark_bytes:
+            frame = lean
+        if not frame:
             self.gateway.frames_skipped += 1
+        elif waiting + len(frame) > options.hard_mark_bytes:
+            self.close(codes.SLOW)
+        else:
+            self.transport.write(frame)
 
     def lost(self, channel: str) -> None:
         self.session.lost(channel)
@@ -111,7 +140,8 @@ class Peer(asyncio.Protocol, ABC):
         self.transport.abort()  # does nothing to a socket that is closed
 
     def _leave(self) -> None:
-        self.open = False
+        self.open = self.direct = False
+        self._fd = -1  # the system may give this number to the next one
         if not self._closing:
             self._closing = True
             self.session.end()
@@ -130,7 +160,7 @@ class Peer(asyncio.Protocol, ABC):
             return
         options = self.gateway.options
         self._pinged_at = self.gateway.clock()
-        self.transport.write(self.variant.ping_frame)
+        self._put(self.variant.ping_frame)
         self.gateway.wheel.after(options.pong_seconds, self._pong_missing)
         self.gateway.wheel.after(options.ping_seconds, self._ping)
 

@@ -24,7 +24,7 @@ class Watcher:
     def __init__(self) -> None:
         self.variant = JSON_TEXT
         self.written: list[bytes] = []
-        self.slow = False
+        self.direct = True
         self.had: list[int] = []
         self.pushes: list[dict[str, Any]] = []
         self.frames = 0
@@ -37,8 +37,8 @@ class Watcher:
             if push.get("pub", {}).get("offset"):
                 self.had.append(push["pub"]["offset"])
 
-    def write_slow(self, frame: bytes) -> None:
-        self.write(frame)
+    def queue(self, frame: bytes, lean: bytes) -> None:
+        self.write(lean)
 
     def lost(self, channel: str) -> None:
         self.gone = True
@@ -188,7 +188,7 @@ def test_a_slow_viewer_loses_the_droppable_lane_alone() -> None:
     watcher, _ = _watching(hub, "room:x", "danmaku:x", droppable="danmaku:x")
     both = [numbered(1, channel="danmaku:x"), numbered(2, channel="room:x")]
     hub.deliver(Delivery("x", both))
-    watcher.slow = True
+    watcher.direct = False
     hub.deliver(Delivery("x", both))
     assert [push["channel"] for push in watcher.pushes] == ["danmaku:x", "room:x", "room:x"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -196,6 +197,41 @@ async def test_slow_readers_cost_others_nothing_and_hold_little(
             assert SOFT < most <= HARD
             assert place.gateway.closes[3008] == slow
             assert hub.viewers_of(name, name) == 1
+
+
+async def test_who_reads_late_gets_everything_in_order(serve: Serve, unique: str) -> None:
+    """What the system does not take waits, whole or in part; then frames go straight again."""
+    options: Any = {"soft_mark_bytes": SOFT, "hard_mark_bytes": HARD}
+    name = f"kept:{unique}"
+    async with serve(insecure=True, **options) as place:
+        with stall(place, name) as sock:
+            sock.setblocking(False)
+            hub = place.gateway.hub.hub
+
+            async def there() -> bool:
+                return hub.viewers_of(name, name) == 1
+
+            await eventually(there)
+            [viewer] = place.gateway.connections
+            viewer.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL
+            )
+            got, numbers = bytearray(), list(range(1, 9))
+            for number in numbers:
+                await place.publish(name, [f"n{number:03d}", "x" * 3_000])
+                if number == 6:
+                    assert not viewer.direct, "all of it fitted into the system"
+                    while got.count(b"n00") < 6:
+                        got += await asyncio.get_running_loop().sock_recv(sock, 1 << 16)
+
+                    async def straight() -> bool:
+                        return viewer.direct
+
+                    await eventually(straight)
+            while got.count(b"n00") < len(numbers) or not got.endswith(b"}"):
+                got += await asyncio.get_running_loop().sock_recv(sock, 1 << 16)
+    assert re.findall(rb"n00(\d)", got) == [b"%d" % number for number in numbers]
+    assert got.count(b"x" * 3_000) == len(numbers)
 
 
 async def test_caps_that_are_off_drop_nothing(redis_url: str, unique: str) -> None:

@@ -21,7 +21,7 @@ class Seat:
 
     def __init__(self, stage: "Stage") -> None:
         self.variant = JSON_TEXT
-        self.slow = False
+        self.direct = True
         self.stage = stage
         self.frames: list[tuple[float, int]] = []  # when, and how many messages
         self.broken = False
@@ -30,7 +30,7 @@ class Seat:
         self.stage.busy += self.stage.write_seconds
         self.frames.append((round(self.stage.now, 3), frame.count(b'"push"')))
 
-    def write_slow(self, frame: bytes) -> None:
+    def queue(self, frame: bytes, lean: bytes) -> None:
         self.write(frame)
 
     def lost(self, channel: str) -> None:

@@ -279,7 +279,7 @@ class Seat:
     viewer: "Person"
     channel: str
     variant: Any = JSON_TEXT
-    slow: bool = False
+    direct: bool = True
     closed: bool = False
 
     def write(self, frame: bytes) -> None:
@@ -291,7 +291,7 @@ class Seat:
             if push["channel"] == self.channel and "pub" in push:
                 self.viewer.hear(self.channel, push["pub"])
 
-    def write_slow(self, frame: bytes) -> None:
+    def queue(self, frame: bytes, lean: bytes) -> None:
         self.write(frame)
 
     def lost(self, channel: str) -> None:
