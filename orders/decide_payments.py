@@ -259,6 +259,7 @@ def _return(desk: Desk, row: OrderRow, payment: PaymentRow, why: str, actor: str
         payment_id=payment.id,
         kind="payment",
         amount_cents=payment.amount_cents,
+        completes=1,
         currency=payment.currency,
         restock=0,
         reason=why[:MAX_REASON_CHARS],
@@ -313,10 +314,13 @@ def refund(desk: Desk, request: Refund) -> Answer:
 
 
 def _check_same_refund(known: RefundRow, row: OrderRow, request: Refund) -> None:
-    """All that was left is what the last refund of an order gave back."""
-    everything = request.amount_cents is None and row.refunded_cents == row.amount_cents
-    same_amount = everything or request.amount_cents == known.amount_cents
-    if not same_amount or int(request.restock) != known.restock:
+    """No amount means all that was left: only the refund that gave it back is the same one."""
+    if request.amount_cents is None:
+        same_amount = bool(known.completes)
+    else:
+        same_amount = request.amount_cents == known.amount_cents
+    is_same = known.order_id == row.id and same_amount and int(request.restock) == known.restock
+    if not is_same:
         raise KeyConflict("this key was used for another refund")
 
 
@@ -339,6 +343,7 @@ def give_back(
         payment_id="" if paid_by is None else paid_by.id,
         kind="order",
         amount_cents=amount,
+        completes=int(row.refunded_cents + amount == row.amount_cents),
         currency=row.currency,
         restock=int(restock),
         reason=reason,

@@ -265,6 +265,7 @@ class RefundRow(Row):
     payment_id: str
     kind: str
     amount_cents: int
+    completes: int  # 1: afterwards nothing of the order's or the payment's amount is left
     currency: str
     restock: int
     reason: str

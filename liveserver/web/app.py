@@ -31,8 +31,7 @@ def build(services: Services) -> web.Application:
     for route in ROUTES:
         door = door_of(route)
         app.router.add_route(route.method, route.path, door)
-        # pages and files: a browser or a proxy may ask for the head alone
-        if route.method == "GET" and not route.documented:
+        if route.method == "GET":  # RFC 9110: whoever may read may ask for the head alone
             app.router.add_route("HEAD", route.path, door)
     return app
 

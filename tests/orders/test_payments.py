@@ -128,6 +128,8 @@ async def test_the_key_of_a_refund_belongs_to_that_refund(database_url: str) -> 
         assert (await shop.ask(rest))["refunded_cents"] == 1000
         assert (await shop.ask(rest))["refunded_cents"] == 1000
         assert (await shop.ask(Refund(amount_cents=400, **part)))["refunded_cents"] == 1000
+        with pytest.raises(KeyConflict):  # "all that is left" was another refund
+            await shop.ask(Refund(**part))
         assert [row.amount_cents for row in await rows_of(engine, t.refunds)] == [400, 600]
         assert await audit(engine) == []
 

@@ -90,6 +90,9 @@ async def test_real_objects_fit_their_described_shapes(shop: Shop, room: str) ->
     """A snapshot with everything in it is what the document says."""
     sale = await shop.sale(room)
     admin = shop.token("admin")
+    grants = f"/v1/products/{sale['product_id']}/grants"
+    merchant = shop.token("merchant", merchant="shop-a")
+    await shop.json("PUT", grants, merchant, json={"room": room})
     shelf = f"/v1/rooms/{room}/shelf"
     await shop.json("PUT", shelf, admin, json={"product_ids": [sale["product_id"]]})
     document = await shop.json("GET", "/openapi.json")

@@ -12,9 +12,16 @@ async def test_from_an_empty_room_to_a_paid_order(either_shop: Shop, unique: str
     await shop.json("POST", f"/v1/rooms/{room}/start", streamer)
     merchant = shop.token("merchant", merchant="shop-a")
     product = await shop.product()
+    shelf = f"/v1/rooms/{room}/shelf"
+    wish = {"product_ids": [product["id"]]}
+    problem = await shop.json("PUT", shelf, streamer, json=wish, status=403)
+    assert "not granted" in problem["detail"]
+    grants = f"/v1/products/{product['id']}/grants"
+    problem = await shop.json("PUT", grants, merchant, json={"room": "no-such"}, status=422)
+    assert "no such room" in str(problem)
     await shop.json(
         "PUT",
-        f"/v1/products/{product['id']}/grants",
+        grants,
         merchant,
         json={"room": room, "min_price_cents": 800, "units_max": 10},
     )
@@ -22,10 +29,8 @@ async def test_from_an_empty_room_to_a_paid_order(either_shop: Shop, unique: str
     assert [item["sku"] for item in sellable["items"]] == [product["sku"]]
     assert sellable["items"][0]["grant"]["units_max"] == 10
 
-    shelf = await shop.json(
-        "PUT", f"/v1/rooms/{room}/shelf", streamer, json={"product_ids": [product["id"]]}
-    )
-    assert shelf["items"][0]["number"] == 1
+    shown = await shop.json("PUT", shelf, streamer, json=wish)
+    assert shown["items"][0]["number"] == 1
     await shop.json("POST", f"/v1/rooms/{room}/pin", streamer, json={"product_id": product["id"]})
     sale = await shop.json(
         "POST",

@@ -89,6 +89,15 @@ async def test_files_are_revalidated_by_etag(shop: Shop) -> None:
         assert answer.status == 200
 
 
+async def test_whoever_may_read_may_ask_for_the_head_alone(shop: Shop, room: str) -> None:
+    """RFC 9110: the same status and headers as GET, without the body; the rights are the same."""
+    async with shop.call("HEAD", f"/v1/rooms/{room}") as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+        assert answer.content_type == "application/json"
+    async with shop.call("HEAD", "/v1/products") as answer:
+        assert answer.status == 401
+
+
 async def test_modules_have_the_type_that_browsers_insist_on(shop: Shop) -> None:
     """A module with another type is not run."""
     async with shop.call("GET", "/static/js/api.js") as answer:

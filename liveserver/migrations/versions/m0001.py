@@ -352,6 +352,7 @@ def upgrade() -> None:
         sa.Column("payment_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("amount_cents", BIG, autoincrement=False, nullable=False),
+        sa.Column("completes", BIG, autoincrement=False, nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("restock", BIG, autoincrement=False, nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),

@@ -17,9 +17,10 @@ from liveserver.web.requests.products import (
     StockChange,
 )
 from liveserver.web.route import Call, Created, Route, Subject, of_shop
-from orders.errors import NotFound
+from orders.errors import Invalid, NotFound
 from orders.requests import AdjustStock, CreateProduct, EditProduct, SetGrant
 from orders.shapes import Grant, Product
+from rooms.errors import NotFound as NoRoom
 
 
 async def of_product(call: Call) -> Subject:
@@ -90,7 +91,12 @@ async def read_grants(call: Call) -> GrantList:
 
 
 async def put_grant(call: Call) -> bytes:
+    """To a room that is there: a mistyped name would be a grant that nobody can use."""
     body: GrantChange = call.body
+    try:
+        await call.services.rooms.get(body.room)
+    except NoRoom as error:
+        raise Invalid("there is no such room", field="room") from error
     request = SetGrant(
         product=call.params["product"],
         room=body.room,

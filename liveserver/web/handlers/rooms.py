@@ -21,9 +21,10 @@ from liveserver.web.requests.rooms import (
     Snapshot,
 )
 from liveserver.web.route import Call, Created, Route, Subject, of_room
-from orders.errors import Refusal
+from orders.errors import Forbidden, Refusal
 from orders.requests import Note
 from rooms.room import Room
+from rooms.service import SHELF_MAX
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,13 @@ async def pin(call: Call) -> Room:
 
 
 async def shelf(call: Call) -> dict[str, object]:
+    """What merchants granted to the room, and nothing else: from here buyers order it."""
     body: Shelf = call.body
+    reads = call.services.reads
+    granted = {product.id for product in await reads.granted_products(call.params["room"])}
+    for product_id in body.product_ids[: SHELF_MAX + 1]:  # the room refuses a longer list
+        if product_id not in granted and (product := await reads.product(product_id)) is not None:
+            raise Forbidden(f"{product.sku} is not granted to this room", product=product.id)
     items = await call.services.rooms.set_shelf(
         call.params["room"], body.product_ids, actor=call.who.user
     )
