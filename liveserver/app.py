@@ -54,6 +54,7 @@ from liveserver.services import Services, WebOptions
 from liveserver.showcase import Showcase
 from liveserver.simplified import simplified
 from liveserver.stream_keys_sql import SqlStreamKeys
+from liveserver.talk_meters import watch_talk
 from liveserver.tokens import Tokens
 from liveserver.trade_meters import watch_trade
 from liveserver.web.app import build, make_runner
@@ -166,6 +167,8 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         rooms, guard, moderation_store, bus, now=now_ms, new_id=new_id, archive=archive
     )
     showcase.attach(rooms)
+    metrics = Metrics(settings.node, f"{socket.gethostname()}_{settings.name}")
+    watch_talk(metrics.registry, bus, guard)
     stack.push_async_callback(rooms.close)
     people = People(SqlPeople(write_engine, read_engine), now=now_ms)
     await people.start()
@@ -195,7 +198,7 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
         showcase=showcase,
         people=people,
         webhooks=webhooks,
-        metrics=Metrics(settings.node, f"{socket.gethostname()}_{settings.name}"),
+        metrics=metrics,
         pace=pace,
     )
 

@@ -60,6 +60,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
     topic: str
     publications: list[Publication]
+    numbered_us: int = 0  # by the bus's clock, microseconds since 1970; 0 where nobody knows
 
 
 class History(msgspec.Struct, frozen=True):

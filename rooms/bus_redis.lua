@@ -135,7 +135,11 @@ local function publish(keys, args)
     end
     outcomes[#outcomes + 1] = (dropped and '-' or '+') .. ' ' .. offset .. ' ' .. epoch
   end
-  if #out > 0 then redis.call('PUBLISH', prefix, table.concat(out)) end
+  if #out > 0 then
+    local time = redis.call('TIME')
+    local at = time[1] .. string.format('%06d', tonumber(time[2]))
+    redis.call('PUBLISH', prefix, field(at) .. table.concat(out))
+  end
   local outcome = table.concat(outcomes, '\n')
   redis.call('HSET', done, 'q', args[2], 'o', outcome)
   redis.call('PEXPIRE', done, REPEAT_TTL_MS)

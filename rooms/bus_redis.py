@@ -250,7 +250,8 @@ class RedisBus:
         return hashlib.blake2b(seed, digest_size=6).hexdigest()
 
     def _on_message(self, name: bytes, payload: bytes) -> None:
-        delivery = Delivery(name[len(_PREFIX) : -1].decode(), decode_publications(payload))
+        numbered_us, publications = decode_delivery(payload)
+        delivery = Delivery(name[len(_PREFIX) : -1].decode(), publications, numbered_us)
         for listener in self._delivery_listeners:
             try:
                 listener(delivery)
@@ -377,8 +378,8 @@ def _outcome(line: str) -> Outcome:
     return Outcome(Position(epoch, int(offset)) if epoch else None, dropped=kept == "-")
 
 
-def decode_publications(payload: bytes) -> list[Publication]:
-    """One delivery: five fields a publication, each as `<length>:<bytes>`."""
+def decode_delivery(payload: bytes) -> tuple[int, list[Publication]]:
+    """When it was numbered, and five fields a publication; each field as `<length>:<bytes>`."""
     fields = []
     at = 0
     while at < len(payload):
@@ -386,7 +387,7 @@ def decode_publications(payload: bytes) -> list[Publication]:
         end = colon + 1 + int(payload[at:colon])
         fields.append(payload[colon + 1 : end])
         at = end
-    return [
+    return int(fields[0]), [
         Publication(
             channel=fields[i].decode(),
             data=fields[i + 1],
@@ -394,5 +395,5 @@ def decode_publications(payload: bytes) -> list[Publication]:
             epoch=fields[i + 3].decode(),
             offset=int(fields[i + 4]),
         )
-        for i in range(0, len(fields), 5)
+        for i in range(1, len(fields), 5)
     ]

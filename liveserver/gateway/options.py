@@ -8,6 +8,7 @@ from rooms.channels import Namespaces
 PATH = "/connection/websocket"
 HTTP_STREAM_PATH = "/connection/http_stream"
 SSE_PATH = "/connection/sse"
+EMULATION_PATH = "/emulation"
 
 MESSAGE_BYTES = 64 * 1024  # of one message in; more closes with 1009, as in Centrifugo
 QUEUE_COMMANDS = 256  # waiting in one connection: its first frame may hold 128 subscriptions

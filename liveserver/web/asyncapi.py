@@ -5,6 +5,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from liveserver.gateway.options import EMULATION_PATH, HTTP_STREAM_PATH, SSE_PATH
+from liveserver.gateway.options import PATH as WEBSOCKET_PATH
 from liveserver.rpc import (
     CreateArguments,
     LikeArguments,
@@ -250,6 +252,43 @@ DATA: dict[str, type[Struct]] = {
     "room": RoomData,
 }
 
+#: server -> (path, protocol, title, description): the ways by which a viewer's messages go
+SERVERS = {
+    "viewers": (
+        WEBSOCKET_PATH,
+        "ws",
+        "WebSocket",
+        "The host and port of the pages; wss under TLS. Messages are JSON objects, several in one "
+        "text frame separated by newlines. With the subprotocol centrifuge-protobuf, or "
+        "?format=protobuf, they are Protobuf messages in binary frames, each with its length as a "
+        "varint before it; the field numbers are those of Centrifuge's client.proto, and payloads "
+        "stay JSON. Connections that offer permessage-deflate get compressed frames.",
+    ),
+    "http_stream": (
+        HTTP_STREAM_PATH,
+        "http",
+        "HTTP streaming",
+        "POST, for networks without WebSocket. The body holds the connect command; the response "
+        "does not end and has one JSON message a line. With Content-Type application/octet-stream "
+        "both are Protobuf with lengths. Further commands go to /emulation.",
+    ),
+    "sse": (
+        SSE_PATH,
+        "http",
+        "Server-sent events",
+        "GET with the connect command in ?cf_connect=, or POST with it as the body; one JSON "
+        "message an event. JSON alone. Further commands go to /emulation.",
+    ),
+    "emulation": (
+        EMULATION_PATH,
+        "http",
+        "Commands of HTTP streaming and server-sent events",
+        "POST {node, session, data} with node and session of the connect reply; data holds the "
+        "commands. It may reach any worker. 204, and the answers come by the stream; for a session "
+        "that is gone it is dropped.",
+    ),
+}
+
 #: channel -> (address, title, description, what the server sends, what viewers send)
 CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[Struct], ...]]] = {
     "room": (
@@ -323,21 +362,24 @@ def asyncapi(version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {
-            "viewers": {
-                "host": "{host}",
-                "pathname": "/connection/websocket",
-                "protocol": "ws",
-                "description": "The host and port of the pages; wss under TLS",
-                "variables": {"host": {"default": "127.0.0.1:8000"}},
-            }
-        },
+        "servers": {name: _server(*server) for name, server in SERVERS.items()},
         "channels": document.channels,
         "operations": document.operations,
         "components": {
             "messages": document.messages,
             "schemas": _schemas(document.types),
         },
+    }
+
+
+def _server(path: str, protocol: str, title: str, description: str) -> dict[str, Any]:
+    return {
+        "host": "{host}",
+        "pathname": path,
+        "protocol": protocol,
+        "title": title,
+        "description": description,
+        "variables": {"host": {"default": "127.0.0.1:8000"}},
     }
 
 

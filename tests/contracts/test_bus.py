@@ -1,6 +1,7 @@
 """One contract, two buses: Redis or Valkey, and memory."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from rooms.bus_memory import MemoryBus, MemoryServer
 from rooms.bus_redis import RedisBus
 
 DEADLINE_SECONDS = 10
+CLOCK_US = 1_000_000  # between two readings of a clock that may be set in between
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -380,3 +382,19 @@ async def test_nothing_to_publish_is_no_call(nodes: Two, unique: str) -> None:
     """An empty batch has no outcome and no delivery."""
     assert await nodes.one.publish(unique, []) == []
     assert await nodes.one.tally([]) == []
+
+
+async def test_a_delivery_tells_when_it_was_numbered(redis_url: str, unique: str) -> None:
+    """By the clock of the server, which is this machine's here, in microseconds."""
+    bus, got = RedisBus(redis_url, unique), list[Delivery]()
+    bus.on_delivery(got.append)
+    await bus.start()
+    await bus.attach(unique)
+    before = time.time_ns() // 1_000
+    await bus.publish(
+        unique, [Message(channel=unique, data=b"1"), Message(channel=unique, data=b"2")]
+    )
+    await until(lambda: got)
+    assert before - CLOCK_US <= got[0].numbered_us <= time.time_ns() // 1_000 + CLOCK_US
+    assert [one.data for one in got[0].publications] == [b"1", b"2"]
+    await bus.close()

@@ -9,6 +9,7 @@ import pytest
 
 from liveserver.db import make_engine
 from liveserver.simplified import simplified
+from liveserver.talk_meters import watch_talk
 from rooms import schema_sql
 from rooms.bus_redis import RedisBus
 from rooms.folding import Folding
@@ -55,7 +56,7 @@ async def start(stack: AsyncExitStack, database: str, redis_url: str, node: str)
     stack.push_async_callback(reading.dispose)
     async with writing.begin() as connection:
         await connection.run_sync(schema_sql.metadata.create_all)
-    ids, made = iter(range(10**6)), list[Moderation]()
+    ids, made = iter(range(10**6)), list[tuple[Moderation, Guard]]()
 
     def new_id(prefix: str) -> str:
         return f"{prefix}_{node}{next(ids)}"
@@ -72,11 +73,14 @@ async def start(stack: AsyncExitStack, database: str, redis_url: str, node: str)
             new_id=new_id,
             guard=guard,
         )
-        made.append(Moderation(rooms, guard, records, bus, now=now, new_id=new_id))
+        moderation = Moderation(rooms, guard, records, bus, now=now, new_id=new_id)
+        made.append((moderation, guard))
         return rooms
 
     place = await stack.enter_async_context(serving(redis_url, node, make_rooms, Methods()))
-    return Worker(place, made[0])
+    [(moderation, guard)] = made
+    watch_talk(place.metrics.registry, place.bus, guard)
+    return Worker(place, moderation)
 
 
 async def publish(client: Client, channel: str, text: str) -> tuple[int, str]:
@@ -106,6 +110,7 @@ async def test_a_mute_on_one_worker_holds_on_the_other_before_the_answer_is_old(
         assert code == 103 and message.startswith(f"muted: You are muted until {told['until']}")
         assert (await publish(tab, f"danmaku:{unique}", "here?"))[0] == 103
         assert await publish(ben, chat, "hello ann") == (0, "")
+        assert there.place.figure("node_delivery_lag_seconds_count") > 0
         [event] = await ben.until(lambda: ben.pubs(f"room:{unique}"))
         assert (event["type"], event["user"]) == ("moderation.user_muted", "ann")
         await there.moderation.lift(unique, "mute", "ann", MOD)
@@ -137,6 +142,10 @@ async def test_a_worker_that_just_started_knows_who_is_muted(
             assert code == 103 and message.startswith("banned: ")
             code, message = await publish(ben, f"chat:{unique}", "www.example.org")
             assert code == 1009 and message.startswith("link: ")
+            assert await publish(ben, f"chat:{unique}", "no link") == (0, "")
+        figure = new.place.figure
+        assert figure("guard_refused_messages_total", reason="banned") == 1
+        assert figure("guard_refused_messages_total", reason="link") == 1
 
 
 async def test_slow_mode_holds_for_a_person_and_not_for_a_worker(

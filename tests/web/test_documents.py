@@ -78,6 +78,20 @@ async def test_asyncapi_is_whole(shop: Shop) -> None:
         jsonschema_rs.meta.validate({"$schema": DRAFT, **schema})
 
 
+async def test_asyncapi_names_every_way_to_the_viewers(shop: Shop) -> None:
+    """WebSocket, its fallbacks, where their commands go, and both forms of messages."""
+    document = await shop.json("GET", "/asyncapi.json")
+    servers = document["servers"]
+    assert {one["pathname"]: one["protocol"] for one in servers.values()} == {
+        "/connection/websocket": "ws",
+        "/connection/http_stream": "http",
+        "/connection/sse": "http",
+        "/emulation": "http",
+    }
+    assert "centrifuge-protobuf" in servers["viewers"]["description"]
+    assert all("default" in one["variables"]["host"] for one in servers.values())
+
+
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

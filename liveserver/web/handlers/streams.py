@@ -5,6 +5,7 @@ from aiohttp import web
 
 from liveserver.gateway.handshake import is_listed
 from liveserver.gateway.http_head import allowed
+from liveserver.gateway.options import EMULATION_PATH
 from liveserver.gateway.stream import OCTETS
 from liveserver.problems import Refused
 from liveserver.web import read
@@ -79,7 +80,7 @@ def _cors(call: Call) -> dict[str, str]:
 ROUTES = [
     Route(
         method="POST",
-        path="/emulation",
+        path=EMULATION_PATH,
         action="emulation.send",
         handler=send,
         summary="Commands of a client with a stream",
@@ -91,7 +92,7 @@ ROUTES = [
     ),
     Route(
         method="OPTIONS",
-        path="/emulation",
+        path=EMULATION_PATH,
         action="emulation.send",
         handler=preflight,
         summary="Whether a page may send to /emulation",
