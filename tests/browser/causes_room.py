@@ -350,6 +350,13 @@ async def picture_full(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+@cause("room", "replying")
+async def replying(stand: Stand, eyes: Eyes) -> Page:
+    page = await report(stand, eyes)
+    await page.get_by_test_id("message-reply").click()
+    return page
+
+
 @cause("room", "report")
 async def report(stand: Stand, eyes: Eyes) -> Page:
     room = await stand.room()

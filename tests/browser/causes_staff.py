@@ -204,6 +204,13 @@ async def log_empty(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+@cause("console", "questions-none")
+async def questions_none(stand: Stand, eyes: Eyes) -> Page:
+    page = await console(eyes, await stand.room())
+    await page.get_by_test_id("chat-questions").click()
+    return page
+
+
 @cause("console", "people-empty", brief=True)
 async def people_empty(stand: Stand, eyes: Eyes) -> Page:
     page = await console(eyes, await stand.room())

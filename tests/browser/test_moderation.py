@@ -145,3 +145,51 @@ async def test_a_viewer_reports_a_message_with_a_long_press(visit: Visit) -> Non
     await report.get_by_test_id("report-delete").click()
     await expect(console.get_by_test_id("queue-empty")).to_be_visible()
     await expect(there).to_have_count(0)
+
+
+async def test_staff_come_back_to_questions_and_answer_them(visit: Visit) -> None:
+    """Questions alone, how many wait; an answer stands with what it answers, until that is gone."""
+    console = await visit(
+        "/console/demo", user="streamer", size="desktop", language="en", bypass_csp=True
+    )
+    viewer = await named(visit, "Ben", language="en")
+    await say(viewer, "is it dishwasher safe?")
+    filter_ = console.get_by_test_id("chat-questions")
+    await expect(filter_).not_to_have_attribute("data-open", "0")
+    asked = row(console, "is it dishwasher safe?").first
+    await filter_.click()
+    await expect(asked).to_be_visible()
+    await expect(row(console, "Ben 来了")).to_be_hidden()
+    waiting = int(str(await filter_.get_attribute("data-open")))
+    await asked.hover()
+    await asked.get_by_test_id("chat-menu").click()
+    await console.get_by_test_id("message-reply").click()
+    await expect(console.get_by_test_id("chat-input")).to_be_focused()
+    await expect(console.get_by_test_id("chat-replying")).to_contain_text("Ben")
+    assert await axe(console) == []
+    await say(console, "Yes, up to 60 degrees.")
+    await expect(asked).to_be_hidden()
+    await expect(filter_).to_have_attribute("data-open", str(waiting - 1))
+    answer = row(viewer, "Yes, up to 60 degrees.")
+    await expect(answer.get_by_test_id("chat-quote")).to_contain_text("is it dishwasher safe?")
+    await filter_.click()
+    await asked.hover()
+    await asked.get_by_test_id("chat-menu").click()
+    await console.get_by_test_id("message-delete").click()
+    await expect(answer.get_by_test_id("chat-quote")).to_contain_text("no longer here")
+
+
+async def test_a_viewer_reads_no_more_of_a_person(visit: Visit) -> None:
+    """From the menu of a message; what was said goes too, and the settings bring it back."""
+    loud = await named(visit, "Carl", language="en")
+    viewer = await visit("/rooms/demo", language="en", bypass_csp=True)
+    await row(viewer, "Carl 来了").hover()
+    await row(viewer, "Carl 来了").get_by_test_id("chat-menu").click()
+    await viewer.get_by_test_id("message-block").click()
+    await expect(row(viewer, "Carl 来了")).to_be_hidden()
+    await say(loud, "still here")
+    await expect(row(viewer, "still here")).to_have_count(1)
+    await expect(row(viewer, "still here")).to_be_hidden()
+    await viewer.get_by_test_id("settings-open").click()
+    await viewer.get_by_test_id("taste-user").get_by_role("button").click()
+    await expect(row(viewer, "still here")).to_be_visible()

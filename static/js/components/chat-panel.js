@@ -8,8 +8,10 @@
  * What can be done about a message stands in its menu: by its button, by the arrow keys of the log,
  * by a long press on a phone.
  *
- * testids: chat-log, chat-row, chat-skipped, chat-menu, chat-new, chat-input, chat-send, chat-mode, chat-problem,
- * name-sheet, name-input, name-save
+ * Fires `row` (detail: {message, row}) for every message that gets one, `change` after rows came or went.
+ *
+ * testids: chat-log, chat-row, chat-skipped, chat-menu, chat-new, chat-input, chat-send, chat-mode,
+ * chat-problem; see chat-reply.js, name-sheet.js
  */
 
 import { asProblem, explain } from "../api.js";
@@ -17,11 +19,12 @@ import { append, fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
 import { SpeakingRight } from "../moderation/speaking-right.js";
 import { messageMenus } from "../moderation/message-menu.js";
-import { isAccount, me, rename } from "../session.js";
-import { load, save } from "../storage.js";
+import { isAccount, me } from "../session.js";
+import { load } from "../storage.js";
 import { publish } from "../socket.js";
-import { busy, field } from "./product-bits.js";
-import { makeSheet } from "./sheet.js";
+import { ReplyBar, dropQuotes, quoteOf } from "./chat-reply.js";
+import { askName } from "./name-sheet.js";
+import { busy } from "./product-bits.js";
 
 /** @typedef {import("../room-store.js").RoomStore} RoomStore */
 /** @typedef {import("../types.js").ChatMessage} ChatMessage */
@@ -50,8 +53,10 @@ export class ChatPanel extends HTMLElement {
     this.unspoken = 0;
     /** When the newest message here was said, in ms. */
     this.newest = 0;
-    /** @type {Set<string>} */
-    this.seen = new Set();
+    /** What has a row. @type {Map<string, ChatMessage>} */
+    this.seen = new Map();
+    /** People whose words this reader does not want. @type {Set<string>} */
+    this.blocked = new Set();
     /** @type {Set<string>} */
     this.gone = new Set();
     /** @type {SpeakingRight|null} */
@@ -78,19 +83,20 @@ export class ChatPanel extends HTMLElement {
       { type: "button", class: "mode-button", testid: "chat-mode", "aria-pressed": "false", on: { click: () => this.switchMode() } },
       t("chat.mode_danmaku"),
     );
+    this.reply = new ReplyBar(() => this.showRules());
     this.problem = h("p", { class: "chat-problem", role: "alert", testid: "chat-problem", hidden: true });
     this.form = h("form", { class: "composer", on: { submit: (/** @type {Event} */ event) => this.onSubmit(event) } }, this.modeButton, this.input, this.send);
     this.log.addEventListener("scroll", () => this.onScroll(), { passive: true });
     new ResizeObserver(() => this.sticky && this.toEnd()).observe(this.log);
   }
 
-  /** @param {RoomStore} store @param {{staff?: boolean, danmaku?: boolean, composerIn?: HTMLElement}} [options] */
-  follow(store, { staff = false, danmaku = true, composerIn } = {}) {
+  /** @param {RoomStore} store @param {{staff?: boolean, danmaku?: boolean, composerIn?: HTMLElement, onBlock?: (user: import("../types.js").Speaker) => void}} [options] */
+  follow(store, { staff = false, danmaku = true, composerIn, onBlock } = {}) {
     this.store = store;
     this.staff = staff;
     if (!danmaku) this.modeButton.remove();
     append(this, [this.log, this.newer, this.summary]);
-    append(composerIn || this, [this.problem, this.form]);
+    append(composerIn || this, [this.problem, this.reply.element, this.form]);
     store.addEventListener("chat", (event) => this.add([/** @type {CustomEvent} */ (event).detail]));
     store.addEventListener("chat.past", (event) => this.addPast(/** @type {CustomEvent} */ (event).detail));
     store.addEventListener("chat.skipped", (event) => this.addSkipped(/** @type {CustomEvent} */ (event).detail));
@@ -99,7 +105,7 @@ export class ChatPanel extends HTMLElement {
     store.addEventListener("state", () => this.showRules());
     store.socket.addEventListener("connection", () => this.showRules());
     this.right = new SpeakingRight(store, () => this.showRules());
-    this.menuOf = messageMenus(this.log, store.id, staff);
+    this.menuOf = messageMenus(this.log, store.id, staff, { onReply: (message) => this.answer(message), onBlock });
     setInterval(() => this.speak(), SUMMARY_MS);
     this.showRules();
     this.showEmpty();
@@ -120,6 +126,7 @@ export class ChatPanel extends HTMLElement {
     this.list.append(...missed);
     this.trim();
     this.toEnd();
+    this.dispatchEvent(new Event("change"));
   }
 
   /** Says that messages of a long cut cannot be had any more. @param {number} count */
@@ -141,6 +148,7 @@ export class ChatPanel extends HTMLElement {
     this.list.querySelector("[data-empty]")?.remove();
     this.list.append(row);
     this.trim();
+    this.dispatchEvent(new Event("change"));
     if (this.sticky) this.toEnd();
     else {
       this.unread += 1;
@@ -152,7 +160,7 @@ export class ChatPanel extends HTMLElement {
   /** @param {ChatMessage} message */
   isNew(message) {
     if (this.seen.has(message.id) || this.gone.has(message.id)) return false;
-    this.seen.add(message.id);
+    this.seen.set(message.id, message);
     this.newest = Math.max(this.newest, message.at);
     return true;
   }
@@ -167,25 +175,49 @@ export class ChatPanel extends HTMLElement {
 
   /** @param {ChatMessage} message */
   row(message) {
-    const own = message.user.id === me()?.user;
-    return h(
+    const { id: user } = message.user;
+    const own = user === me()?.user;
+    const row = h(
       "li",
-      { class: own ? "chat-row own" : "chat-row", testid: "chat-row", "data-id": message.id },
+      { class: own ? "chat-row own" : "chat-row", testid: "chat-row", "data-id": message.id, "data-user": user, hidden: this.blocked.has(user) },
+      message.reply_to ? quoteOf(message.reply_to, this.seen.get(message.reply_to)) : null,
       (message.user.badges || []).map((badge) => h("span", { class: `badge ${badge}` }, badgeWords(badge))),
       h("bdi", { class: `chat-name tint-${tint(message.user.id)}` }, message.user.name || t("chat.nameless")),
       h("span", { class: "sr" }, t("chat.says")),
       h("bdi", { class: "chat-text" }, message.text),
       own ? null : this.menuOf?.(message),
     );
+    this.dispatchEvent(new CustomEvent("row", { detail: { message, row } }));
+    return row;
+  }
+
+  /** @param {string} id @returns {HTMLElement|null} */
+  rowOf(id) {
+    return this.list.querySelector(`[data-id="${CSS.escape(id)}"]`);
+  }
+
+  /** The next words answer this. @param {ChatMessage} message */
+  answer(message) {
+    if (this.mode === "danmaku") this.switchMode();
+    this.reply.answer(message);
+    this.input.focus();
+  }
+
+  /** Shows nothing of these people, of before and from now on. @param {{id: string}[]} users */
+  block(users) {
+    this.blocked = new Set(users.map(({ id }) => id));
+    for (const row of /** @type {HTMLElement[]} */ (Array.from(this.list.children))) row.hidden = this.blocked.has(row.dataset.user || "");
   }
 
   /** @param {string} id */
   drop(id) {
     this.gone.add(id);
     if (this.gone.size > GONE) this.gone.delete(/** @type {string} */ (this.gone.values().next().value));
-    for (const row of Array.from(this.list.children)) {
-      if (row instanceof HTMLElement && row.dataset.id === id) row.remove();
-    }
+    this.seen.delete(id);
+    this.rowOf(id)?.remove();
+    dropQuotes(this.list, id);
+    this.reply.drop(id);
+    this.dispatchEvent(new Event("change"));
   }
 
   /** @param {any} event */
@@ -216,6 +248,7 @@ export class ChatPanel extends HTMLElement {
 
   switchMode() {
     this.mode = this.mode === "chat" ? "danmaku" : "chat";
+    if (this.mode === "danmaku") this.reply.answer(null);
     this.modeButton.setAttribute("aria-pressed", String(this.mode === "danmaku"));
     this.showRules();
     this.input.focus();
@@ -234,7 +267,12 @@ export class ChatPanel extends HTMLElement {
     const why = this.hindrance();
     this.input.disabled = Boolean(why);
     this.send.disabled = Boolean(why);
-    this.input.placeholder = why || (this.mode === "danmaku" ? t("chat.placeholder_danmaku") : t("chat.placeholder"));
+    this.input.placeholder = why || this.usualPlaceholder();
+  }
+
+  usualPlaceholder() {
+    if (this.reply.message) return t("chat.placeholder_reply");
+    return this.mode === "danmaku" ? t("chat.placeholder_danmaku") : t("chat.placeholder");
   }
 
   /** Says this at once, as if it had been typed. @param {string} text */
@@ -258,8 +296,9 @@ export class ChatPanel extends HTMLElement {
         const subscription = this.mode === "danmaku" ? store.danmaku : store.chat;
         if (this.mode === "danmaku") store.showDanmaku(true);
         await subscription.ready(5_000).catch(() => undefined);
-        await publish(subscription, { text });
+        await publish(subscription, { text, ...this.reply.part });
         this.input.value = "";
+        this.reply.answer(null);
         this.slowDown(store.state.chat_rules.slow_mode_seconds);
       },
       (error) => {
@@ -297,32 +336,6 @@ export class ChatPanel extends HTMLElement {
     this.store?.socket.reopen(); // the server learns names when a connection begins
     return true;
   }
-}
-
-/** @returns {Promise<boolean>} whether a name was given */
-function askName() {
-  return new Promise((done) => {
-    let given = false;
-    const sheet = makeSheet({ title: t("name.title"), testid: "name-sheet", onClose: () => done(given) });
-    const input = h("input", { type: "text", maxLength: 24, required: true, autocomplete: "nickname", testid: "name-input" });
-    const problem = h("p", { class: "problem", role: "alert", hidden: true });
-    const button = h("button", { type: "submit", class: "button primary block", testid: "name-save" }, t("name.save"));
-    const submit = (/** @type {Event} */ event) => {
-      event.preventDefault();
-      const store = async () => {
-        save("named", (await rename(input.value.trim())).user);
-        given = true;
-        sheet.close();
-      };
-      void busy(button, store, (error) => {
-        problem.hidden = false;
-        fill(problem, explain(error));
-      });
-    };
-    fill(sheet.body, h("form", { class: "stack", on: { submit } }, field(t("name.label"), input, t("name.hint")), problem, button));
-    sheet.open();
-    input.focus();
-  });
 }
 
 /** One of a few colours for a person, always the same. @param {string} id */

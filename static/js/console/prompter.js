@@ -14,12 +14,12 @@ import { priceBlock } from "../components/product-bits.js";
 import { count, elapsed } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { asks } from "../questions.js";
 import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { onTick } from "../ticker.js";
 
 /** Questions that stand on the screen. */
 const QUESTIONS = 4;
-const ASKS = /[?？]|[吗呢嘛][。!！~～]*$/;
 
 export class Prompter {
   /** @param {import("../room-store.js").RoomStore} store */
@@ -92,7 +92,7 @@ export class Prompter {
 
   /** @param {any} message */
   ask(message) {
-    if (message.type !== "chat" || !ASKS.test(message.text.trim())) return;
+    if (message.type !== "chat" || !asks(message.text)) return;
     this.questions.prepend(h("li", { testid: "prompter-question", "data-id": message.id }, h("bdi", { class: "prompter-name" }, message.user.name || t("chat.nameless")), h("bdi", null, message.text)));
     while (this.questions.children.length > QUESTIONS) this.questions.lastElementChild?.remove();
   }

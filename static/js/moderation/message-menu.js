@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * What can be done about a message of somebody else: staff delete it, mute or ban who wrote it;
- * viewers report it. Opened by the button of its row, by the arrow keys of the log and Enter, and on
+ * What can be done about a message of somebody else: everybody answers or copies it; staff delete it,
+ * mute or ban who wrote it; viewers report it, or read no more of that person. Opened by the button of its row, by the arrow keys of the log and Enter, and on
  * a phone by a long press.
  *
- * testids: message-menu, message-reason, message-delete, message-mute (data-seconds), message-ban,
+ * testids: message-menu, message-reply, message-copy, message-block, message-reason, message-delete, message-mute (data-seconds), message-ban,
  * message-all, report-form, report-reason, report-note, report-send, report-problem
  */
 
@@ -24,17 +24,23 @@ const LONG_PRESS_MS = 500;
 const MUTES = [60, 600, 3_600, 86_400];
 
 /**
+ * `onBlock` where somebody can be blocked.
+ *
+ * @typedef {{onReply: (message: ChatMessage) => void, onBlock?: (user: import("../types.js").Speaker) => void}} MenuWays
+ */
+
+/**
  * Makes the menus of a log work; answers what makes the button of one message.
  *
- * @param {HTMLElement} log @param {string} room @param {boolean} staff
+ * @param {HTMLElement} log @param {string} room @param {boolean} staff @param {MenuWays} ways
  * @returns {(message: ChatMessage) => HTMLElement}
  */
-export function messageMenus(log, room, staff) {
+export function messageMenus(log, room, staff, ways) {
   /** @type {WeakMap<Element, ChatMessage>} */
   const messages = new WeakMap();
   const openFor = (/** @type {Element|null} */ button) => {
     const message = button && messages.get(button);
-    if (message) openMenu(message, room, staff);
+    if (message) openMenu(message, room, staff, ways);
   };
   const buttonIn = (/** @type {EventTarget|null} */ target) =>
     target instanceof Element ? target.closest(".chat-row")?.querySelector(".chat-menu") || null : null;
@@ -74,13 +80,33 @@ function longPress(log, action) {
   });
 }
 
-/** @param {ChatMessage} message @param {string} room @param {boolean} staff */
-function openMenu(message, room, staff) {
-  const title = staff ? t("message.title") : t("report.title");
-  const sheet = makeSheet({ title, testid: "message-menu" });
+/** @param {ChatMessage} message @param {string} room @param {boolean} staff @param {MenuWays} ways */
+function openMenu(message, room, staff, ways) {
+  const sheet = makeSheet({ title: t("message.title"), testid: "message-menu" });
   const quote = h("blockquote", { class: "quote" }, h("bdi", { class: "quote-name" }, message.user.name || t("chat.nameless")), h("bdi", null, message.text));
-  append(sheet.body, [quote, ...(staff ? staffTools(message, room, sheet.close) : [reportForm(message, room, sheet.close)])]);
+  append(sheet.body, [quote, usualWays(message, sheet.close, ways), ...(staff ? staffTools(message, room, sheet.close) : [reportForm(message, room, sheet.close)])]);
   sheet.open();
+}
+
+/** Answer, copy, block. @param {ChatMessage} message @param {() => void} close @param {MenuWays} ways */
+function usualWays(message, close, { onReply, onBlock }) {
+  const way = (/** @type {string} */ testid, /** @type {"reply"|"copy"|"block"} */ picture, /** @type {string} */ words, /** @type {() => void} */ act) =>
+    h("button", { type: "button", class: "button", testid, on: { click: () => (close(), act()) } }, icon(picture), words);
+  return h(
+    "div",
+    { class: "actions start" },
+    way("message-reply", "reply", t("message.reply"), () => onReply(message)),
+    navigator.clipboard ? way("message-copy", "copy", t("message.copy"), () => copy(message.text)) : null,
+    onBlock && !message.user.badges?.length ? way("message-block", "block", t("message.block"), () => onBlock(message.user)) : null,
+  );
+}
+
+/** @param {string} text */
+function copy(text) {
+  navigator.clipboard.writeText(text).then(
+    () => toast(t("message.copied"), "good"),
+    () => toast(t("message.copy_failed"), "bad"),
+  );
 }
 
 /** @param {string} testid */
@@ -94,7 +120,8 @@ function reportForm(message, room, close) {
   const note = h("textarea", { rows: 2, maxLength: 300, testid: "report-note" });
   const button = h("button", { type: "submit", class: "button primary", testid: "report-send" }, t("report.send"));
   const hint = h("p", { class: "soft" }, t("report.hint"));
-  return makeForm("report-form", [field(t("report.reason"), reason), field(t("report.note"), note), hint], button, async () => {
+  const title = h("h3", null, t("report.title"));
+  return makeForm("report-form", [title, field(t("report.reason"), reason), field(t("report.note"), note), hint], button, async () => {
     await moderationOf(room).report({ message: message.id, reason: reason.value, note: note.value.trim() });
     close();
     toast(t("report.done"), "good");

@@ -16,6 +16,7 @@ import { NoticePanel } from "../console/notice.js";
 import { Phone } from "../console/phone.js";
 import { Pinning } from "../console/pinning.js";
 import { Prompter } from "../console/prompter.js";
+import { Questions } from "../console/questions.js";
 import { SaleForm } from "../console/sale-form.js";
 import { SaleList } from "../console/sales.js";
 import { ShelfPanel } from "../console/shelf.js";
@@ -60,6 +61,7 @@ class ConsolePage {
     this.activity = new Activity(store);
     this.ticker = new Ticker();
     this.chat = /** @type {ChatPanel} */ (h("chat-panel"));
+    this.questions = new Questions(this.chat);
     this.talk = new TalkTools(store);
     this.phone = new Phone(this.pinning, this.head.control, this.phonePanels(), () => (this.sending ? this.picture.stream : null));
     this.awake = keepAwake(() => this.store.state.room?.state === "live");
@@ -96,6 +98,7 @@ class ConsolePage {
     this.phone.close();
     this.view.dataset.layout = phone ? "phone" : "desk";
     document.body.classList.toggle("one-hand", phone);
+    (phone ? this.questions.element : this.talk.element).prepend(this.questions.button);
     fill(this.view, phone ? this.onPhone() : this.onDesk());
     if (phone) this.phone.show();
     else append(this.head.actionsHolder, [this.head.ways, this.head.control]);
@@ -105,7 +108,7 @@ class ConsolePage {
   }
 
   onPhone() {
-    const chat = h("section", { class: "phone-chat", "aria-label": t("chat.title") }, this.chat);
+    const chat = h("section", { class: "phone-chat", "aria-label": t("chat.title") }, this.questions.element, this.chat);
     return [this.stage.element, chat, this.phone.element];
   }
 
@@ -123,7 +126,7 @@ class ConsolePage {
       h(
         "div",
         { class: "console-right" },
-        panel(t("chat.title"), "panel-chat", this.talk.element, this.chat),
+        panel(t("chat.title"), "panel-chat", this.talk.element, this.questions.element, this.chat),
         panel(t("console.ticker"), "panel-ticker", this.ticker.element),
         panel(t("metrics.title"), "panel-metrics", this.metrics.element),
       ),

@@ -21,7 +21,7 @@ import { toast } from "../components/sheet.js";
 import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
 import { goSignIn, ordersWay, signInWay } from "../components/ways.js";
 import { languageButton } from "../components/site-header.js";
-import { captionSwitch, openSettings, ownTaste } from "../components/room-settings.js";
+import { blockUser, captionSwitch, openSettings, ownTaste } from "../components/room-settings.js";
 import { framed } from "../bearer.js";
 import { clock } from "../clock.js";
 import { DanmakuLayer } from "../danmaku/layer.js";
@@ -108,7 +108,8 @@ class RoomPage {
       view.dataset.picture = /** @type {CustomEvent} */ (event).detail;
     });
     this.watchSaleHeight(view);
-    this.chat.follow(this.store, { composerIn: /** @type {HTMLElement} */ (bar.querySelector(".composer-place")) });
+    this.chat.follow(this.store, { composerIn: /** @type {HTMLElement} */ (bar.querySelector(".composer-place")), onBlock: (user) => this.blockPerson(user) });
+    this.suit(ownTaste());
   }
 
   /** On a phone the chat stands above the sales; how high they are is known only here. @param {HTMLElement} view */
@@ -150,12 +151,24 @@ class RoomPage {
   settingsButton() {
     const open = () =>
       openSettings({
-        onTaste: (taste) => this.danmaku.suit(taste),
+        onTaste: (taste) => this.suit(taste),
         paused: this.danmaku.paused,
         onPause: (paused) => this.danmaku.pause(paused),
         more: [h("div", { class: "settings-row" }, elderButton()), captionSwitch(() => this.captions.suit())],
       });
     return h("button", { type: "button", class: "icon-button glass", testid: "settings-open", "aria-label": t("settings.open"), on: { click: open } }, icon("sliders"));
+  }
+
+  /** Shows what this viewer wants to see. @param {import("../danmaku/taste.js").Taste} taste */
+  suit(taste) {
+    this.danmaku.suit(taste);
+    this.chat.block(taste.users);
+  }
+
+  /** @param {import("../types.js").Speaker} user */
+  blockPerson(user) {
+    this.suit(blockUser(user.id, user.name));
+    toast(t("message.blocked", { name: user.name || t("chat.nameless") }), "good");
   }
 
   likeButton() {
@@ -187,10 +200,7 @@ class RoomPage {
       set(!on);
       save("danmaku", on);
     });
-    this.startDanmaku = () => {
-      this.danmaku.suit(ownTaste());
-      set(on);
-    };
+    this.startDanmaku = () => set(on);
     return button;
   }
 
