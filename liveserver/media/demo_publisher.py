@@ -22,7 +22,7 @@ from liveserver.media.dtls import Dtls, DtlsPath
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 0.5  # a look at our own socket; a new process has its port in that time
 CHECK_SECONDS = 5.0  # between two checks, as consent
 CONNECT_SECONDS = 10.0
 STEP_SECONDS = 0.02  # how finely pictures and sounds are spread

@@ -23,6 +23,23 @@ MICROPHONE = (
     "() => document.querySelector('[data-testid=own-picture]').srcObject"
     ".getAudioTracks()[0].enabled"
 )
+BACK_SECONDS = 10.0  # from the death of the media process to a moving picture, as promised
+WATCH = """
+() => {
+  const room = document.querySelector("[data-testid=room]");
+  window.lost = [];
+  window.before = document.querySelector("video").srcObject;
+  new MutationObserver(() => window.lost.push(room.dataset.connection))
+    .observe(room, {attributes: true, attributeFilter: ["data-connection"]});
+}
+"""
+RENEWED = """
+() => {
+  const video = document.querySelector("video");
+  return video.srcObject && video.srcObject !== window.before && video.currentTime > 0
+    && document.querySelector("[data-testid=video]").dataset.picture === "playing";
+}
+"""
 FRAMES = "() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
 
 
@@ -120,7 +137,9 @@ async def test_a_streamer_goes_live_in_three_screens(browser: Browser, shop: Ser
         assert await host.evaluate(MICROPHONE) == heard
     camera = "() => document.querySelector('video').videoWidth !== 360"
     await viewer.wait_for_function(camera, timeout=SECONDS)
-    await moving(viewer)
+    async with unaided(viewer, shop):  # both sides of it come back, each by itself
+        pass
+    await viewer.wait_for_function(camera, timeout=SECONDS)
     await panel(host, "picture")
     await expect(host.get_by_test_id("video-state")).to_contain_text("You are sending")
     await host.get_by_test_id("go-stop").click()
@@ -129,30 +148,34 @@ async def test_a_streamer_goes_live_in_three_screens(browser: Browser, shop: Ser
 
 
 async def test_video_comes_back_by_itself_after_kill_9(browser: Browser, shop: Server) -> None:
-    """Chat does not notice; the picture moves again within ten seconds."""
-    page = await visit(browser, shop, "/rooms/demo")
+    """The demo's clip moves again within ten seconds; chat does not notice."""
+    page = await visit(browser, shop, "/rooms/demo", "moderator")
     await playing(page)
-    room = page.get_by_test_id("room")
-    connection = await room.get_attribute("data-connection")
-    await page.evaluate(
-        "() => { window.lost = []; new MutationObserver(() =>"
-        " window.lost.push(document.querySelector('[data-testid=room]').dataset.connection))"
-        ".observe(document.querySelector('[data-testid=room]'),"
-        " {attributes: true, attributeFilter: ['data-connection']}); }"
-    )
+    async with unaided(page, shop):
+        await page.get_by_test_id("chat-input").fill("still here")
+        await page.get_by_test_id("chat-send").click()
+        await expect(page.get_by_test_id("chat-row").last).to_contain_text("still here")
+
+
+@contextlib.asynccontextmanager
+async def unaided(page: Page, shop: Server) -> AsyncIterator[None]:
+    """
+    Kills the media process. After the block the page has a new picture that moves, ten seconds
+    after the kill at the latest, over the socket that it had. Where others keep every core busy
+    twice over, a new process takes that much longer to start.
+    """
+    crowded = os.getloadavg()[0] / (2 * (os.cpu_count() or 1))
+    seconds = BACK_SECONDS * max(1.0, crowded)
+    await page.evaluate(WATCH)
     (media,) = [one for one in shop.workers() if one.cmdline()[-1].startswith("media-")]
     os.kill(media.pid, signal.SIGKILL)
-    before: Any = await page.evaluate(FRAMES)
-    await page.wait_for_function(
-        "(before) => { const v = document.querySelector('video');"
-        " return document.querySelector('[data-testid=video]').dataset.picture === 'playing'"
-        " && v.getVideoPlaybackQuality().totalVideoFrames !== before }",
-        arg=before, timeout=SECONDS,
-    )  # fmt: skip
+    killed = time.monotonic()
+    yield
+    left = (seconds - (time.monotonic() - killed)) * 1_000
+    await page.wait_for_function(RENEWED, timeout=max(1.0, left))
     await moving(page)
     lost = set(await page.evaluate("() => window.lost"))
     assert lost <= {"live"}, lost  # the socket of chat and sales stayed
-    assert await room.get_attribute("data-connection") == connection
 
 
 SALE = """

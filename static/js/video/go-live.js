@@ -29,6 +29,8 @@ export class GoLivePanel {
     this.whip = new Whip(path`/whip/${room}`);
     /** @type {MediaStream|null} */
     this.stream = null;
+    /** @type {string|undefined} of the room's picture, when it was drawn last */
+    this.roomState = undefined;
     this.state = h("p", { testid: "video-state", role: "status" });
     this.quality = h("p", { class: "soft digits", testid: "video-quality", hidden: true });
     const button = (/** @type {string} */ name, /** @type {string} */ words, /** @type {() => void} */ press) => h("button", { type: "button", class: "button", testid: name, on: { click: press } }, words);
@@ -49,6 +51,8 @@ export class GoLivePanel {
 
   draw() {
     const { video } = /** @type {{video: any}} */ (this.store.state);
+    if (this.roomState === "live" && video?.state === "waiting") this.whip.missed();
+    this.roomState = video?.state;
     const own = { connecting: t("golive.connecting"), live: t("golive.live"), lost: t("golive.lost"), refused: t("golive.refused") }[this.own.state];
     const room = video ? (video.state === "live" ? t("golive.room_live") : t("golive.room_away")) : t("golive.room_none");
     const words = [own || room, this.own.words].filter(Boolean).join(" ");

@@ -75,11 +75,22 @@ export class Whip extends EventTarget {
     this.dispatchEvent(new CustomEvent("state", { detail: { state, words } }));
   }
 
-  again() {
+  /** No answer to our checks for seconds: a server that was restarted knows nothing of us. @param {RTCPeerConnection} peer */
+  giveUp(peer) {
+    if (peer === this.peer && peer.connectionState === "disconnected") this.again(0);
+  }
+
+  /** The room says that its picture has gone, though ours is sent: nobody takes it any more. */
+  missed() {
+    if (this.state === "live") this.again(0);
+  }
+
+  /** @param {number} [pause] ms */
+  again(pause = RETRY_MS) {
     this.drop();
     if (!this.stream) return;
     this.tell("lost");
-    this.timer = setTimeout(() => void this.connect(), RETRY_MS);
+    this.timer = setTimeout(() => void this.connect(), pause);
   }
 
   async connect() {
@@ -93,6 +104,7 @@ export class Whip extends EventTarget {
         if (peer !== this.peer) return;
         if (peer.connectionState === "connected") this.tell("live");
         if (peer.connectionState === "failed" || peer.connectionState === "closed") this.again();
+        if (peer.connectionState === "disconnected") this.timer = setTimeout(() => this.giveUp(peer), RETRY_MS);
       });
       const offer = await peer.createOffer();
       const answer = await this.ask(offer.sdp || "");
