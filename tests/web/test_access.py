@@ -176,6 +176,7 @@ WHO: dict[str, set[str]] = {
     "GET /docs.css": ANYONE,
     "GET /": ANYONE,
     "GET /rooms/{room}": ANYONE,
+    "GET /embed/{room}": ANYONE,
     "GET /orders": ANYONE,
     "GET /console/{room}": ANYONE,
     "GET /merchant": ANYONE,
