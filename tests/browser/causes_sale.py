@@ -352,7 +352,7 @@ def by_hand(stand: Stand, change: str, order: str) -> None:
 
 async def set_by_hand(stand: Stand, eyes: Eyes, state: str) -> Page:
     page, order, _ = await one_order(stand, eyes)
-    by_hand(stand, f"state = '{state}'", order)
+    by_hand(stand, f"""state = '{state}', changes = '{{"state":"{state}"}}'""", order)
     return await listed(page, state)
 
 

@@ -265,6 +265,7 @@ export class ChatPanel extends HTMLElement {
 
   showRules() {
     const why = this.hindrance();
+    this.form.classList.toggle("hindered", Boolean(why));
     this.input.disabled = Boolean(why);
     this.send.disabled = Boolean(why);
     this.input.placeholder = why || this.usualPlaceholder();
