@@ -49,6 +49,10 @@ class TokenInvalid(TokenError):
     """Broken, signed by somebody else, withdrawn, or with claims that make no sense."""
 
 
+class TokenOfNobody(TokenInvalid):
+    """Good but for `sub`: it names no user. Only where tokens are optional it stands for nobody."""
+
+
 class TokenUndecided(TokenError):
     """Signed with a key that is being looked for: the same token may be good in a moment."""
 
@@ -68,7 +72,7 @@ class _Info(msgspec.Struct):
 
 
 class _ViewerClaims(msgspec.Struct):
-    sub: str
+    sub: str = ""
     exp: Seconds | None = None
     nbf: Seconds | None = None
     info: msgspec.Raw = msgspec.Raw(b"{}")
@@ -158,13 +162,15 @@ class Tokens:
         Raises:
             TokenExpired: Its time is over.
             TokenUndecided: It names a key that is being looked for.
-            TokenInvalid: Everything else.
+            TokenInvalid: Everything else; TokenOfNobody is one of these.
         """
         payload, foreign = self._open(token)
         claims = self._foreign(payload) if foreign else _shaped(payload, _Claims)
         self._check_time(claims.exp, claims.nbf)
-        if not 1 <= len(claims.sub) <= SUB_CHARS_MAX or not claims.sub.isprintable():
-            raise TokenInvalid("sub is empty, too long or not printable")
+        if not claims.sub:
+            raise TokenOfNobody("there is no sub")
+        if len(claims.sub) > SUB_CHARS_MAX or not claims.sub.isprintable():
+            raise TokenInvalid("sub is too long or not printable")
         if len(claims.rooms) > ROOMS_MAX:
             raise TokenInvalid(f"more than {ROOMS_MAX} rooms")
         identity = _identity(claims)

@@ -25,6 +25,7 @@ from liveserver.gateway.rights import Rights
 from liveserver.gateway.session import Session
 from liveserver.gateway.speech import Speech
 from liveserver.gateway.stream import Stream
+from liveserver.gateway.trial import TrialCommands
 from liveserver.gateway.wheel import Wheel
 from liveserver.tokens import Tokens
 from rooms.hub_service import HubService
@@ -81,7 +82,8 @@ class Gateway:
         self.turnstile = Turnstile(time.thread_time, _soon)
         self.presence = Presence(hub.bus)
         self.speech = Speech(rooms, rpc, self.presence)
-        self.commands = Commands(self, Rights(options, tokens))
+        commands = TrialCommands if options.insecure else Commands
+        self.commands = commands(self, Rights(options, tokens))
         self._tasks: set[asyncio.Task[None]] = set()
         self._counted: dict[str, int] = {}  # room -> viewers here, as last noted
         self._draining = False

@@ -67,6 +67,30 @@ async def test_tokens_decide_who_connects(place: Place, open_place: Place) -> No
         assert reply == {"data": {"user": None}}
 
 
+async def test_a_token_that_names_no_user_is_for_trials_alone(
+    place: Place, open_place: Place, unique: str
+) -> None:
+    """Where tokens are asked for it is invalid; where they are not, nobody has come."""
+    tokens = [signed(claims) for claims in ({}, {"sub": ""}, {"sub": "", "exp": 2**40})]
+    for token in tokens:
+        async with dialled(place) as client:
+            await client.ws.send(client.line("connect", {"token": token})[1])
+            assert await client.until_closed() == (3500, "invalid token")
+        async with connected(open_place, token) as client:
+            assert await client.ok("rpc", method="whoami") == {"data": {"user": None}}
+            assert await client.error("subscribe", channel=f"#{unique}") == 103
+    async with dialled(open_place) as client:
+        assert await client.error("connect", token=signed({"exp": 1})) == 109
+    async with dialled(open_place) as client:
+        await client.ws.send(client.line("connect", {"token": tokens[0][:-3] + "AAA"})[1])
+        assert await client.until_closed() == (3500, "invalid token")
+
+
+def signed(claims: dict[str, Any]) -> str:
+    """A token as another system makes it."""
+    return jwt.encode(claims, SECRET, "HS256")
+
+
 async def test_an_expiring_token_is_told_and_renewed(serve: Serve) -> None:
     """`expires` and `ttl` on connect; refresh sets a new end; a foreign or old token closes."""
     async with serve() as place:
