@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -31,7 +32,29 @@ NAMES = ("I", "Q", "V", "W")  # of what the checker looks for begin with these
 CELL_SECONDS = 150.0  # from the first wave to the last answer; a cell that hangs fails
 
 
-async def run_cell(cell: Cell, folder: Path, seconds: float, database: str = "sqlite") -> Result:
+@dataclass
+class Turn:
+    """One load at a time: the next cell starts its server while this one becomes quiet."""
+
+    mine: asyncio.Event = field(default_factory=asyncio.Event)  # the cell before is over
+    struck: asyncio.Event = field(default_factory=asyncio.Event)  # the load of this one has ended
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def alone(cls) -> "Turn":
+        """Nobody is before it."""
+        turn = cls()
+        turn.mine.set()
+        return turn
+
+
+async def run_cell(
+    cell: Cell,
+    folder: Path,
+    seconds: float,
+    database: str = "sqlite",
+    turn: Turn | None = None,
+) -> Result:
     """One cell in an empty folder, from the start of the server to the checker's verdict."""
     result, begun = Result(cell), journal.now()
     if database in cell.not_on:
@@ -39,7 +62,7 @@ async def run_cell(cell: Cell, folder: Path, seconds: float, database: str = "sq
         return result
     path = folder / "journal.jsonl"
     try:
-        await _play(cell, folder, path, seconds, database, result)
+        await _play(cell, folder, path, seconds, database, result, turn or Turn.alone())
     except NotHere as reason:
         result.not_here = str(reason)
         return result
@@ -52,7 +75,7 @@ async def run_cell(cell: Cell, folder: Path, seconds: float, database: str = "sq
 
 
 async def _play(
-    cell: Cell, folder: Path, path: Path, seconds: float, database: str, result: Result
+    cell: Cell, folder: Path, path: Path, seconds: float, database: str, result: Result, turn: Turn
 ) -> None:
     with journal.Journal(path) as lines:
         async with staged(cell.stage, database, cell.workers, folder, cell.edits) as stage:
@@ -60,8 +83,10 @@ async def _play(
                 waves = Waves(shop, lines, seed=len(cell.name), habits=cell.habits)
                 await waves.prepare()
                 scene = Scene(stage.server, stage.database, waves, seconds, **stage.parts)
+                await turn.mine.wait()
                 async with asyncio.timeout(CELL_SECONDS):
                     hit = await _strike(cell, scene)
+                    turn.struck.set()
                     await _quiet(scene)
                     if cell.settle is not None:
                         await cell.settle(scene)
@@ -141,16 +166,40 @@ def chosen(only: set[str], short: bool) -> list[tuple[Cell, float]]:
 
 def run(only: set[str], short: bool, folder: Path, report: Path | None, database: str) -> int:
     """All chosen cells; the number of failed ones. Cells that passed leave nothing behind."""
-    results = []
+    cells = []
     for number, (cell, seconds) in enumerate(chosen(only, short), start=1):
         place = folder / f"{number:02d}-{cell.fault}"
         place.mkdir(parents=True)
-        result = asyncio.run(run_cell(cell, place, seconds, database))
-        result.judge_silence()
-        print(result.row() + f" {result.seconds:.0f} s", flush=True)
-        results.append(result)
-        if not result.bad:
-            shutil.rmtree(place, ignore_errors=True)
+        cells.append((cell, seconds, place))
+    results = asyncio.run(_run_in_turn(cells, database))
     if report is not None:
         write_report(report, database, results, whole=not only and not short)
     return sum(bool(result.bad) for result in results)
+
+
+async def _run_in_turn(cells: list[tuple[Cell, float, Path]], database: str) -> list[Result]:
+    """One load after the other; the waiting for quiet and the next start are done together."""
+    running, before = [], Turn.alone()
+    before.over.set()
+    async with asyncio.TaskGroup() as group:
+        for cell, seconds, place in cells:
+            turn = Turn(mine=before.over)
+            running.append(group.create_task(_take(turn, cell, place, seconds, database)))
+            await turn.struck.wait()
+            before = turn
+    return [task.result() for task in running]
+
+
+async def _take(turn: Turn, cell: Cell, place: Path, seconds: float, database: str) -> Result:
+    """One cell of many, which tells its successor how far it is."""
+    try:
+        result = await run_cell(cell, place, seconds, database, turn)
+        await turn.mine.wait()  # rows are printed in their order
+        result.judge_silence()
+        print(result.row() + f" {result.seconds:.0f} s", flush=True)
+        if not result.bad:
+            shutil.rmtree(place, ignore_errors=True)
+        return result
+    finally:
+        turn.struck.set()
+        turn.over.set()

@@ -64,7 +64,7 @@ async def staged(
         elif kind == "clock":
             python_path, parts["clock_file"] = movable_clock(folder)
         store = await _database(stack, kind, database, data)
-        environ = dict(store.environ)
+        environ = {**store.environ, "LIVESERVER_MEDIA_UDP_PORT": "0"}  # others may run beside it
         if kind == "listeners":
             python_path = folder / "code"
             parts["listeners"] = await _listeners(stack, folder, python_path)

@@ -1,5 +1,6 @@
 """The short set of faults: real processes, load running, the checker's verdict."""
 
+import asyncio
 import dataclasses
 import subprocess
 import sys
@@ -57,6 +58,32 @@ def test_only_what_was_wanted_red_passes_as_red() -> None:
         result = report.Result(cell, bad=list(bad))
         result.judge_red()
         assert len(result.bad) == left, bad
+
+
+def test_a_cell_starts_while_the_one_before_becomes_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But there is one load at a time, and a cell that cannot run lets the others go on."""
+    told: list[str] = []
+
+    async def play(
+        cell: Cell, _folder: Path, _seconds: float, _database: str, turn: faults.Turn
+    ) -> report.Result:
+        told.append(f"start {cell.name}")
+        if cell.name != "b":
+            await turn.mine.wait()
+            told.append(f"load {cell.name}")
+            turn.struck.set()
+            await asyncio.sleep(0.05)
+            told.append(f"over {cell.name}")
+        return report.Result(cell)
+
+    monkeypatch.setattr(faults, "run_cell", play)
+    cells = [dataclasses.replace(CELLS[0], name=name) for name in "abc"]
+    monkeypatch.setattr(faults, "chosen", lambda _only, _short: [(cell, 0.0) for cell in cells])
+    assert faults.run(set(), False, tmp_path, None, "sqlite") == 0
+    assert told[:3] == ["start a", "load a", "start b"]
+    assert told.index("over a") < told.index("load c")
 
 
 def test_a_cell_that_proves_nothing_has_failed() -> None:
