@@ -2,6 +2,7 @@
 // "json" or "protobuf", whose payloads are the bytes of JSON.
 // Where the server has to do something it prints {"do": …} and waits for a line on stdin.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { createInterface } from 'node:readline';
 
 const [url, token, names] = [process.argv[2], process.argv[3], JSON.parse(process.argv[4])];
@@ -32,6 +33,39 @@ const nobody = new Centrifuge(url, options);
 const refused = once(nobody, 'disconnected');
 nobody.connect();
 assert.equal((await refused).code, 101);
+
+// tokens that end soon are renewed in time, of the connection and of a subscription, which both stay
+const asked = { connection: 0, subscription: 0 };
+const sign = (claims) => {
+  const body = [{ alg: 'HS256', typ: 'JWT' }, { ...claims, exp: Math.floor(Date.now() / 1000) + 3 }]
+    .map((one) => Buffer.from(JSON.stringify(one)).toString('base64url'))
+    .join('.');
+  return `${body}.${createHmac('sha256', names.secret).update(body).digest('base64url')}`;
+};
+const brief = new Centrifuge(url, {
+  ...options,
+  token: sign({ sub: names.user }),
+  getToken: async () => (asked.connection++, token),
+});
+const unwanted = [];
+brief.on('connecting', (context) => unwanted.push(context));
+const kept = brief.newSubscription(names.channel, {
+  token: sign({ sub: names.user, channel: names.channel }),
+  getToken: async () => (asked.subscription++, names.token),
+});
+kept.on('subscribing', (context) => unwanted.push(context));
+kept.subscribe();
+brief.connect();
+await kept.ready(10_000);
+const renewed = async () => {
+  while (!asked.connection || !asked.subscription) await new Promise((go) => setTimeout(go, 50));
+  await brief.rpc('whoami', put({})); // the server has answered the renewal that went before
+  assert.equal(unwanted.length, 2); // of the beginning
+  const gone = once(brief, 'disconnected');
+  brief.disconnect();
+  await gone;
+};
+await renewed();
 
 // with a token: the personal channel is subscribed by the server
 const client = new Centrifuge(url, { ...options, token });

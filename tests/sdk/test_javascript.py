@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.conftest import Serve
-from tests.gateway.support import Place
+from tests.gateway.support import SECRET, Place
 from tests.gateway.test_commands import subscription_tokens
 from tests.sdk.test_python import drop_everyone
 
@@ -43,14 +43,15 @@ class Steps:
 @pytest.mark.parametrize("form", ["json", "protobuf"])
 async def test_the_javascript_sdk_does_all_it_can(serve: Serve, unique: str, form: str) -> None:
     """
-    Connect with and without token, personal channel, RPC, subscribe with a token, publish, history,
-    presence, recovery across a reconnect, a lost state, refusals.
+    Connect with and without token, tokens renewed in time, personal channel, RPC, subscribe with a
+    token, publish, history, presence, recovery across a reconnect, a lost state, refusals.
     """
     channel, user = unique, f"u{unique}"
     async with serve() as place:
         names = {
             "channel": channel,
             "token": subscription_tokens(place, channel)(user),
+            "secret": SECRET,
             "user": user,
             "personal": f"#{user}",
         }
