@@ -130,11 +130,11 @@ class Bench:
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self._url = url
         self._http = http
-        self._identity = Identity()
+        self.identity = Identity()
         self.peers: list[Peer] = []
         self.joins: list[float] = []
 
-    async def _post(self, path: str, offer: str) -> str:
+    async def post(self, path: str, offer: str) -> str:
         headers = {"Content-Type": "application/sdp"}
         while True:
             async with self._http.post(self._url + path, data=offer, headers=headers) as answer:
@@ -144,9 +144,9 @@ class Bench:
 
     async def publish(self) -> Source:
         lines = [Line("audio", [OPUS]), Line("video", [H264])]
-        peer = Peer(self._identity, lines, direction="sendonly")
+        peer = Peer(self.identity, lines, direction="sendonly")
         self.peers.append(peer)
-        peer.start(await self._post("/whip/bench", peer.offer()))
+        peer.start(await self.post("/whip/bench", peer.offer()))
         await asyncio.wait_for(peer.connected.wait(), 10)
         return Source(peer)
 
@@ -159,10 +159,10 @@ class Bench:
             if data[1] & 0x7F == 96:
                 first.set()
 
-        peer = Peer(self._identity, lines, on_rtp=take)
+        peer = Peer(self.identity, lines, on_rtp=take)
         self.peers.append(peer)
         began = time.monotonic()
-        peer.start(await self._post("/whep/bench", peer.offer()))
+        peer.start(await self.post("/whep/bench", peer.offer()))
         await asyncio.wait_for(first.wait(), 20)
         self.joins.append(time.monotonic() - began)
         peer.decrypts = False
@@ -251,8 +251,13 @@ def own_cost(gso: bool) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--viewers", type=int, nargs="+", default=[100, 200, 300])
+    parser.add_argument("--viewers", type=int, nargs="*", default=[100, 200, 300])
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument(
+        "--loss", type=float, nargs="*", default=[0, 1, 5],
+        help="percent lost before a Chromium that reads numbered pictures; none: leave it out",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of what is lost")
     parser.add_argument("--gso", action="store_true", help="hand packets to the kernel in runs")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(go=go)
@@ -272,7 +277,23 @@ def go(parsed: argparse.Namespace) -> int:
         server, port = start_server(parsed.gso)
         figures = asyncio.run(run(server, port, viewers, parsed.seconds))
         print(json.dumps({"gso": parsed.gso, **figures}), flush=True)
+    for percent in parsed.loss:
+        print(json.dumps(glass(parsed, percent)), flush=True)
     return 0
+
+
+def glass(parsed: argparse.Namespace, percent: float) -> Figures:
+    """A row of numbered pictures in a browser."""
+    from loadtest.bench_glass import measure
+
+    cores = os.sched_getaffinity(0)
+    server, port = start_server(parsed.gso)
+    os.sched_setaffinity(0, cores)  # a browser takes what there is
+    try:
+        return asyncio.run(measure(port, percent / 100, parsed.seconds, parsed.seed))
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 if __name__ == "__main__":
