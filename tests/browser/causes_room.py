@@ -207,10 +207,14 @@ async def skipped(stand: Stand, eyes: Eyes) -> Page:
 
 @cause("room", "expired")
 async def expired(stand: Stand, eyes: Eyes) -> Page:
+    cable = Cable()
     name = await stand.user("streamer", rooms=[])
-    page = await eyes.enter(await stand.room(), name)
-    await stand.call("PATCH", f"/v1/users/{name}", disabled=True)
-    await page.reload()
+    page = await eyes.enter(await stand.room(), name, before=cable.lay)
+    await cable.pull()
+    await page.context.clear_cookies()  # signed out in another tab, or by the end of the session
+    cable.out = False
+    bar = page.get_by_test_id("connection")
+    await expect(bar).to_have_attribute("data-state", "expired", timeout=20_000)
     return page
 
 
