@@ -335,6 +335,21 @@ async def test_chat_beyond_the_cap_is_refused_and_not_numbered(nodes: Two, uniqu
     assert not danmaku.dropped
 
 
+async def test_the_caps_of_a_room_are_for_all_nodes_together(nodes: Two, unique: str) -> None:
+    """Two workers let no more through than one."""
+    chat = [kept(f"chat:{unique}", str(n), capped=True) for n in range(60)]
+    danmaku = [
+        Message(channel=f"danmaku:{unique}", data=b"%d" % n, numbered=False, droppable=True)
+        for n in range(60)
+    ]
+    passed = {"chat": 0, "danmaku": 0}
+    for node in (nodes.one, nodes.two):
+        for name, flood in (("chat", chat), ("danmaku", danmaku)):
+            outcomes = await node.publish(unique, flood)
+            passed[name] += sum(not outcome.dropped for outcome in outcomes)
+    assert 30 <= passed["chat"] < 60 and 20 <= passed["danmaku"] < 40
+
+
 async def test_viewers_and_likes_are_summed_over_nodes(nodes: Two, unique: str) -> None:
     """Viewers are replaced per node, likes add up; one node is asked to publish, once."""
     [first] = await nodes.one.tally([Tally(room=unique, show="s1", online=3, likes=10)])
