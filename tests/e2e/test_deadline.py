@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from loadtest import faults, journal
+from loadtest.altered import Edit
 from loadtest.shop import Json, Shop
 from loadtest.stages import staged
 from loadtest.waves import Waves
@@ -98,13 +99,40 @@ async def test_an_order_is_paid_or_expired_never_both(database: str, tmp_path: P
                     break
                 window *= 1.5
             assert min(found["paid"], found["expired"]) >= LEAST, found
-            race.waves.sales.append(race.sale)
             async with asyncio.timeout(20):
                 while not await stage.database.is_quiet(race.sale["id"]):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
             told = _told(path)
             assert await asyncio.to_thread(faults.run_checker, stage.database.url, path, 0) == []
     assert all(len(answers) == 1 for answers in told.values()), told
+
+
+#: A pay that does not look whether its order is dead
+REVIVES = (
+    Edit("orders/order.py", 'PAYABLE = ("reserved",', 'PAYABLE = ("expired", "reserved",'),
+    Edit(
+        "orders/order.py",
+        '    ("paid", "shipped"):',
+        '    ("expired", "paid"): Edge("order.paid"),\n    ("paid", "shipped"):',
+    ),
+)
+
+
+@pytest.mark.nightly
+async def test_a_dead_order_that_revives_is_seen(tmp_path: Path) -> None:
+    """The same race on a server without that rule is red: paid and released, units lost."""
+    path = tmp_path / "journal.jsonl"
+    with journal.Journal(path) as lines:
+        async with (
+            staged("", "sqlite", 2, tmp_path, REVIVES) as stage,
+            Shop(stage.base) as shop,
+        ):
+            race = Race(Waves(shop, lines, seed=1), path)
+            await race.prepare()
+            for number in range(3):
+                await race.run(number, 0.02)
+            found = await asyncio.to_thread(faults.run_checker, stage.database.url, path, 0)
+    assert {"I2", "I7", "I9"} <= {words.split()[0] for words in found}
 
 
 def _told(path: Path) -> dict[str, set[Any]]:

@@ -12,6 +12,7 @@ from loadtest import altered, faults, report
 from loadtest.cells import CELLS, UNGUARDED, Cell
 from loadtest.journal import Journal, read
 from loadtest.versions import NEXT_VERSION
+from tests.e2e.test_deadline import REVIVES
 
 SHORT = faults.chosen(set(), short=True)
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ def test_the_places_of_all_edits_are_in_the_code(tmp_path: Path) -> None:
     """Else a cell without its guard, or the next version of F18, could no longer be made."""
     for number, cell in enumerate(UNGUARDED):
         altered.alter(tmp_path / str(number), cell.edits)
+    altered.alter(tmp_path / "revives", REVIVES)
     altered.alter(tmp_path / "next", NEXT_VERSION)
     assert "next_word" in (tmp_path / "next" / "orders" / "states.py").read_text()
 

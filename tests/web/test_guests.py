@@ -11,6 +11,7 @@ from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.rpc import Rpc
 from liveserver.web.limits import RATES
+from orders.errors import Refusal
 from tests.web.conftest import live_room
 from tests.web.shop import Shop, open_shop
 
@@ -36,6 +37,24 @@ async def storm(shop: Shop, sale: str) -> Counter[int]:
     return statuses
 
 
+async def by_socket(shop: Shop, sale: str) -> Counter[str]:
+    """The same as the viewer socket hands it over, all at once; how often each refusal was told."""
+    rpc, told = Rpc(shop.services), Counter[str]()
+    done = asyncio.Event()
+
+    def answered(result: bytes | Exception) -> None:
+        told[result.problem if isinstance(result, Refusal) else "order"] += 1
+        if told.total() == GUESTS:
+            done.set()
+
+    wish = b'{"flash_sale":"%s","quantity":1,"key":"s"}' % sale.encode()
+    for n in range(GUESTS):
+        guest = Identity(user=f"guest_{n}", name="g", role="viewer", guest=True)
+        assert rpc.begin(guest, "reserve", wish, answered)
+    await asyncio.wait_for(done.wait(), 20)
+    return told
+
+
 async def limited(shop: Shop) -> Counter[str]:
     """What `/metrics` counts of the limits, by kind."""
     async with shop.call("GET", "/metrics", shop.token("admin")) as answer:
@@ -50,6 +69,7 @@ async def test_guests_get_nothing_of_a_sale_for_accounts(shop: Shop, room: str) 
     """However many sessions somebody opens; a buyer with an account gets a unit afterwards."""
     sale = await shop.sale(room, units=UNITS, buyers="account")
     assert await storm(shop, sale["id"]) == {403: GUESTS}
+    assert await by_socket(shop, sale["id"]) == {"forbidden": GUESTS}
     assert (await shop.json("GET", f"/v1/flash-sales/{sale['id']}"))["units_left"] == UNITS
     await shop.order(sale, shop.token("viewer", "ann"))
 
