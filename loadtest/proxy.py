@@ -29,6 +29,7 @@ class Proxy:
         self.refuse = False
         self.slow_words = b""
         self.slow_seconds = 0.0
+        self.carried = 0  # bytes that arrived, both ways
         self.swallowed = 0
         self.refused = 0
         self.slowed = 0
@@ -106,5 +107,6 @@ class Proxy:
                 self.slowed += 1
                 await asyncio.sleep(self.slow_seconds)
             to.write(data)
+            self.carried += len(data)
             await to.drain()
         raise ConnectionResetError("one side has closed")

@@ -9,6 +9,8 @@ import { config, loadConfig } from "./config.js";
 import { load, save } from "./storage.js";
 
 export const LOCALES = /** @type {const} */ (["zh-CN", "en"]);
+/** Not a language: shows which texts would not be translated, or would not fit (pseudo.js). */
+const PSEUDO = "en-XA";
 /** @typedef {typeof LOCALES[number]} Locale */
 /** @typedef {Record<string, string|Record<string, string>>} Catalogue */
 
@@ -41,11 +43,13 @@ export async function start() {
   const asked = new URLSearchParams(location.search).get("lang");
   await loadConfig();
   const chosen = choose(asked, load("lang"), config().language, navigator.languages || [navigator.language]);
-  if (asked) save("lang", chosen);
+  const strange = asked === PSEUDO;
+  if (asked && !strange) save("lang", chosen);
   const answer = await fetch(new URL(`./i18n/${chosen}.json`, import.meta.url).href);
   if (!answer.ok) throw new Error(`catalogue ${chosen}: ${answer.status}`);
-  use(chosen, await answer.json());
-  document.documentElement.lang = chosen;
+  const words = await answer.json();
+  use(chosen, strange ? (await import("./pseudo.js")).pseudo(words) : words);
+  document.documentElement.lang = strange ? PSEUDO : chosen;
 }
 
 /** @param {Locale} chosen @param {Catalogue} words */

@@ -354,6 +354,14 @@ async def picture_full(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+@cause("room", "saving")
+async def saving(stand: Stand, eyes: Eyes) -> Page:
+    page = await eyes.enter(await stand.room())
+    await page.get_by_test_id("settings-open").click()
+    await page.get_by_test_id("saver-switch").check()
+    return page
+
+
 @cause("room", "replying")
 async def replying(stand: Stand, eyes: Eyes) -> Page:
     page = await report(stand, eyes)

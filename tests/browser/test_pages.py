@@ -337,6 +337,7 @@ async def test_a_show_ends_for_everybody_and_can_start_again(visit: Visit) -> No
     await console.mouse.up()
     await expect(viewer.get_by_test_id("room-state")).to_have_text("Ended")
     await expect(viewer.get_by_test_id("stage-words")).to_contain_text("ended")
+    await expect(viewer.get_by_test_id("replay")).to_have_attribute("href", re.compile("^/shows/"))
     await console.goto("/console/demo")
     await console.get_by_test_id("start-show").click()
     await expect(viewer.get_by_test_id("room-state")).to_have_text("Live")

@@ -4,6 +4,7 @@
 import { money, percentOff } from "../format.js";
 import { h, isSafeUrl } from "../h.js";
 import { t } from "../i18n.js";
+import { saving } from "../saver.js";
 
 /**
  * A product's picture, or its initial on a quiet ground when there is none or it does not load.
@@ -13,7 +14,8 @@ import { t } from "../i18n.js";
 export function picture(product, size = "") {
   const frame = h("span", { class: `picture ${size}`, "aria-hidden": "true" });
   const initial = h("span", { class: "initial" }, Array.from(product.title.trim())[0] || "·");
-  if (!product.image_url || !isSafeUrl(product.image_url)) {
+  const spared = saving() && size !== "large"; // shown where somebody looks at this very product
+  if (!product.image_url || spared || !isSafeUrl(product.image_url)) {
     frame.append(initial);
     return frame;
   }

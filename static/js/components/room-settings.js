@@ -3,13 +3,14 @@
  * How somebody wants to see the room: danmaku first. Everything takes effect while it is moved, and
  * stays in this browser.
  *
- * testids: settings, danmaku-pause, taste-opacity … taste-density, taste-top, taste-bottom,
+ * testids: settings, saver-switch, captions-switch, danmaku-pause, taste-opacity … taste-density, taste-top, taste-bottom,
  * taste-color, taste-merge, taste-words, taste-user, taste-reset.
  */
 
 import { RANGES, USUAL, asTaste } from "../danmaku/taste.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { keepSaving, saving } from "../saver.js";
 import { load, save } from "../storage.js";
 import { makeSheet } from "./sheet.js";
 
@@ -69,6 +70,16 @@ export function captionSwitch(onChange) {
     onChange();
   });
   return h("label", { class: "settings-check" }, input, t("settings.captions"));
+}
+
+/** Whether data is saved. @param {() => void} onChange */
+export function saverSwitch(onChange) {
+  const input = h("input", { type: "checkbox", checked: saving(), testid: "saver-switch" });
+  input.addEventListener("change", () => {
+    keepSaving(input.checked);
+    onChange();
+  });
+  return h("label", { class: "settings-check" }, input, t("settings.saver"));
 }
 
 /** @param {boolean} paused @param {(paused: boolean) => void} onPause */

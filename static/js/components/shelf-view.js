@@ -11,6 +11,7 @@ import { count } from "../format.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { phase } from "../room-state.js";
+import { saving } from "../saver.js";
 import { chip, empty, picture, priceBlock } from "./product-bits.js";
 import { makeSheet } from "./sheet.js";
 
@@ -52,7 +53,7 @@ export function shelfList(store, ways) {
     shelf.forEach((item, at) => {
       const sale = openSale(sales, item.id);
       const element = /** @type {HTMLElement} */ (list.children[at]);
-      const state = JSON.stringify([{ ...item, stock: item.stock > 0 }, sale?.id, sale?.price_cents, pinned === item.id]);
+      const state = JSON.stringify([{ ...item, stock: item.stock > 0 }, sale?.id, sale?.price_cents, pinned === item.id, saving()]);
       if (element.dataset.drawn !== state) {
         element.dataset.drawn = state;
         fillRow(element, item, sale, pinned === item.id, ways);

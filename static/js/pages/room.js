@@ -8,7 +8,7 @@
  * flash-card …, chat-… , not-found; see the components for theirs.
  */
 
-import { asProblem } from "../api.js";
+import { asProblem, path } from "../api.js";
 import { CaptionLane } from "../components/caption-lane.js";
 import { ChatPanel } from "../components/chat-panel.js";
 import { ConnectionBar } from "../components/connection-bar.js";
@@ -21,7 +21,7 @@ import { toast } from "../components/sheet.js";
 import { chip, empty, picture, priceBlock } from "../components/product-bits.js";
 import { goSignIn, ordersWay, signInWay } from "../components/ways.js";
 import { languageButton } from "../components/site-header.js";
-import { blockUser, captionSwitch, openSettings, ownTaste } from "../components/room-settings.js";
+import { blockUser, captionSwitch, openSettings, ownTaste, saverSwitch } from "../components/room-settings.js";
 import { framed } from "../bearer.js";
 import { clock } from "../clock.js";
 import { DanmakuLayer } from "../danmaku/layer.js";
@@ -35,6 +35,7 @@ import { app, begin, entitle, frame } from "../page.js";
 import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
 import { become, ensure, isAccount, me } from "../session.js";
+import { saving } from "../saver.js";
 import { Socket } from "../socket.js";
 import { load, save } from "../storage.js";
 import { onTick } from "../ticker.js";
@@ -154,9 +155,21 @@ class RoomPage {
         onTaste: (taste) => this.suit(taste),
         paused: this.danmaku.paused,
         onPause: (paused) => this.danmaku.pause(paused),
-        more: [h("div", { class: "settings-row" }, elderButton()), captionSwitch(() => this.captions.suit())],
+        more: [h("div", { class: "settings-row" }, elderButton()), captionSwitch(() => this.captions.suit()), saverSwitch(() => this.save())],
       });
     return h("button", { type: "button", class: "icon-button glass", testid: "settings-open", "aria-label": t("settings.open"), on: { click: open } }, icon("sliders"));
+  }
+
+  /** Begins or ends to save data: no moving picture, no danmaku, no small pictures. */
+  save() {
+    this.setDanmaku?.(!saving() && this.wantsDanmaku());
+    this.drawnPinned = "";
+    this.draw();
+  }
+
+  wantsDanmaku() {
+    if (isElder()) return false;
+    return load("danmaku") ?? !matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
 
   /** Shows what this viewer wants to see. @param {import("../danmaku/taste.js").Taste} taste */
@@ -182,8 +195,7 @@ class RoomPage {
   }
 
   danmakuToggle() {
-    const calm = isElder() || matchMedia("(prefers-reduced-motion: reduce)").matches;
-    let on = isElder() ? false : load("danmaku") ?? !calm;
+    let on = this.wantsDanmaku() && !saving();
     const button = h("button", { type: "button", class: "icon-button barrage", testid: "danmaku-toggle", "aria-label": t("room.danmaku") }, icon("barrage"));
     const set = (/** @type {boolean} */ value) => {
       on = value;
@@ -201,6 +213,7 @@ class RoomPage {
       save("danmaku", on);
     });
     this.startDanmaku = () => set(on);
+    this.setDanmaku = set;
     return button;
   }
 
@@ -237,8 +250,9 @@ class RoomPage {
     entitle(room.title);
     if (this.title.textContent !== room.title) this.title.textContent = room.title;
     this.view.dataset.state = room.state;
-    this.view.dataset.video = state.video ? "on" : "off";
-    this.camera.show(state.video, room.state);
+    const video = saving() ? null : state.video;
+    this.view.dataset.video = video ? "on" : "off";
+    this.camera.show(video, room.state);
     this.stateChip.textContent = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
     this.stateChip.className = `live-chip ${room.state}`;
     this.online.textContent = t("room.online", { n: count(state.stats.online) });
@@ -262,7 +276,8 @@ class RoomPage {
   drawPinned() {
     const { state } = this.store;
     const product = pinnedProduct(state);
-    const key = JSON.stringify([product && { ...product, stock: 0 }, state.room?.state]);
+    const noPicture = saving() && state.video !== null;
+    const key = JSON.stringify([product && { ...product, stock: 0 }, state.room?.state, state.room?.show, noPicture]);
     if (key === this.drawnPinned) return;
     this.drawnPinned = key;
     this.drawStage(product);
@@ -294,11 +309,12 @@ class RoomPage {
   drawStage(product) {
     const { room } = this.store.state;
     fill(this.backdrop, product ? picture(product, "cover") : null);
-    const words = { live: t("room.no_picture"), idle: t("room.idle_text"), ended: t("room.ended_text") }[room?.state || "idle"];
+    const words = { live: saving() && this.store.state.video ? t("room.saver") : t("room.no_picture"), idle: t("room.idle_text"), ended: t("room.ended_text") }[room?.state || "idle"];
     fill(
       this.stageWords,
       product && room?.state === "live" ? h("div", { class: "stage-product" }, picture(product, "hero")) : null,
       h("p", { class: "stage-state", testid: "stage-words" }, words),
+      room?.state === "ended" && room.show ? h("a", { class: "button stage-replay", href: path`/shows/${room.show}`, testid: "replay" }, t("room.replay")) : null,
     );
   }
 
