@@ -27,6 +27,8 @@ PEERS: dict[str, tuple[str, ...]] = {
     "Node ws": (str(native.NODE), str(native.HERE / "peers/ws_broadcast.mjs")),
 }
 TALKERS = 250  # who publish; one connection has one publication under way at a time
+CROWD_OF_TALKERS = 1_000  # who publish as fast as it goes
+AT_ONCE = 900  # of theirs are under way; a topic takes 1,000 before it says too many
 PEER_PORT = 18_710  # and the following ones
 PEER_AROUND = 24 + 18  # bytes of a peer's payload around its pad
 
@@ -354,12 +356,12 @@ async def publish(options: Options) -> Row:
     row, found = Row(), []
     async with staged(caps=options.caps, tls=options.tls) as stage:
         viewers = await stage.sinks(1, CHANNELS)
-        crew = await stage.publishers(TALKERS)
-        await crew.as_fast_as_it_goes(f"chat:{ROOM}", 3.0, 500, chat=True)
+        crew = await stage.publishers(CROWD_OF_TALKERS)
+        await crew.as_fast_as_it_goes(f"chat:{ROOM}", 3.0, AT_ONCE, chat=True)
         for _ in range(options.runs):
             answered, refused = crew.answered, crew.refused
             before = cpu_seconds(stage.gateway)
-            await crew.as_fast_as_it_goes(f"chat:{ROOM}", options.seconds, 500, chat=True)
+            await crew.as_fast_as_it_goes(f"chat:{ROOM}", options.seconds, AT_ONCE, chat=True)
             spent = cpu_seconds(stage.gateway) - before
             passed = crew.answered - answered - (crew.refused - refused)
             found.append(passed / spent)

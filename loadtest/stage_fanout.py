@@ -154,7 +154,7 @@ class Publishers:
 
     async def settle(self) -> None:
         """Wait until everything is answered."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.answered < self.sent:
                 self._news.clear()
                 await self._news.wait()

@@ -90,6 +90,24 @@ class HubService:
         finally:
             topic.waiting -= 1
 
+    def at_once(self, topic_name: str, channel_name: str) -> Entered | None:
+        """The answer to who enters a channel in this step (`enter`), where nothing has to wait."""
+        topic = self.hub.topics.get(topic_name)
+        channel = topic and topic.channels.get(channel_name)
+        if not topic or not channel or not topic.attached or topic.job is not None:
+            return None
+        if not channel.tracked:
+            return Entered(None)
+        here = channel.written
+        return None if here is None else Entered(here)
+
+    def enter(
+        self, viewer: Viewer, topic_name: str, channel_name: str, rules: Rules, *, delta: bool
+    ) -> None:
+        """Add the viewer to a channel that `at_once` answered for, in the same step."""
+        topic = self.hub.topic(topic_name)
+        self.hub.enter(topic, self.hub.channel(topic, channel_name, rules), viewer, delta=delta)
+
     async def _attach(self, topic: Topic) -> None:
         if topic.attached:
             return

@@ -7,6 +7,7 @@ take along what waits. A caller gets its outcomes when its batch is numbered.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -31,7 +32,7 @@ class _Group(msgspec.Struct):
 
 
 class _Lane(msgspec.Struct):
-    waiting: list[_Group] = []
+    waiting: deque[_Group] = msgspec.field(default_factory=deque)
     count: int = 0  # messages in `waiting`
     busy: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -63,7 +64,8 @@ class Outbox:
         group = _Group(messages, loop.create_future(), loop.time() + wait_ms / 1000)
         lane.waiting.append(group)
         lane.count += len(messages)
-        self._plan(topic, lane)
+        if lane.timer is None or group.due < lane.timer.when():
+            self._plan(topic, lane)
         return await group.answer
 
     async def close(self) -> None:
@@ -93,7 +95,7 @@ class Outbox:
         groups: list[_Group] = []
         size = 0
         while lane.waiting and (not groups or size + len(lane.waiting[0].messages) <= BATCH_MAX):
-            groups.append(lane.waiting.pop(0))
+            groups.append(lane.waiting.popleft())
             size += len(groups[-1].messages)
         lane.count -= size
         lane.busy = True

@@ -49,6 +49,8 @@ class Subscriber:
         self._on_reconnect = on_reconnect
         self._wanted: set[bytes] = set()
         self._unconfirmed: set[bytes] = set()
+        self._unsent: set[bytes] = set()
+        self._sending: asyncio.Task[None] | None = None
         self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         self._connection: Any = None  # redis-py's connections share no public type
         self._connections = 0  # how many there have been
@@ -60,11 +62,12 @@ class Subscriber:
         self._task = asyncio.create_task(self._run(), name="bus subscriber")
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        for task in (self._task, self._sending):
+            if task:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._task = None
         await self._pool.aclose()
 
     async def add(self, name: bytes) -> None:
@@ -76,7 +79,9 @@ class Subscriber:
         if name not in self._wanted:
             self._wanted.add(name)
             self._unconfirmed.add(name)
-            await self._send("SUBSCRIBE", name)
+            self._unsent.add(name)
+            if self._sending is None:
+                self._sending = asyncio.create_task(self._send_names())
         try:
             async with asyncio.timeout(ACK_SECONDS):  # wait_for of 3.11 can swallow a cancellation
                 await confirmed
@@ -90,7 +95,17 @@ class Subscriber:
         if name in self._wanted:
             self._wanted.discard(name)
             self._unconfirmed.discard(name)
+            self._unsent.discard(name)
             await self._send("UNSUBSCRIBE", name)
+
+    async def _send_names(self) -> None:
+        """Each of a crowd brings a name of its own: those that came meanwhile share a command."""
+        try:
+            while names := sorted(self._unsent & self._wanted)[:NAMES_PER_COMMAND]:
+                self._unsent.difference_update(names)
+                await self._send("SUBSCRIBE", *names)
+        finally:
+            self._sending = None
 
     def _forget_waiter(self, name: bytes, waiter: asyncio.Future[None]) -> None:
         waiters = self._waiting.get(name, [])

@@ -131,7 +131,7 @@ class Commands:
 
     # --- subscribe and unsubscribe -----------------------------------------------------------
 
-    def _subscribe(self, session: Session, id: int, request: protocol.Subscribe) -> Waiting:
+    def _subscribe(self, session: Session, id: int, request: protocol.Subscribe) -> Waiting | None:
         channel = request.channel
         rules = self._rights.rules(channel)
         if channel in session.subscriptions:
@@ -141,37 +141,35 @@ class Commands:
         if request.type or bytes(request.tf) not in (b"", b"null"):
             raise codes.Fail(codes.BAD_COMMAND)
         claims = self._rights.subscribe(session.identity, channel, rules, request.token)
-        return self._subscribe_with(session, id, request, rules, claims)
+        subscription = _subscription(session, request, rules, claims)
+        if not request.recover and self._subscribe_at_once(session, id, subscription):
+            return None
+        return self._subscribe_with(session, id, request, subscription)
+
+    def _subscribe_at_once(self, session: Session, id: int, subscription: Subscription) -> bool:
+        """Enter a channel that is watched here already, as all but the first of a crowd do."""
+        rules, room = subscription.rules, room_of(subscription.channel)
+        hub = self._gateway.hub
+        if rules.presence or rules.join_leave:
+            return False
+        if room is not None and not hub.hub.viewers_of(room, subscription.channel):
+            return False
+        entered = hub.at_once(subscription.topic, subscription.channel)
+        if entered is None:
+            return False
+        session.reply(_subscribed(session, id, subscription, entered, None))
+        session.subscriptions[subscription.channel] = subscription
+        hub.enter(session.connection, subscription.topic, subscription.channel, rules,
+                  delta=subscription.delta)  # fmt: skip
+        return True
 
     async def _subscribe_with(
-        self,
-        session: Session,
-        id: int,
-        request: protocol.Subscribe,
-        rules: Rules,
-        claims: SubscriptionClaims | None,
+        self, session: Session, id: int, request: protocol.Subscribe, subscription: Subscription
     ) -> None:
         await self._check_room(request.channel)
         since = None
-        positioned = rules.recovery or (
-            rules.has_history and (request.positioned or request.recoverable or request.recover)
-        )
-        if request.recover and positioned:
+        if request.recover and subscription.positioned:
             since = Position(request.epoch, request.offset)
-        expires_at = claims.exp if claims else None
-        delta = (
-            request.delta in rules.delta
-            and positioned
-            and session.connection.variant.delta is not None
-        )
-        subscription = Subscription(
-            request.channel,
-            topic_of(request.channel),
-            rules,
-            session.client_info(bytes(claims.info) if claims else b""),
-            expires_at=expires_at,
-            delta=delta,
-        )
         must_recover = bool(request.flag & FLAG_REJECT_UNRECOVERED)
         refused = False
 
@@ -180,9 +178,7 @@ class Commands:
             refused = since is not None and must_recover and not entered.recovered
             self._note_recovery(entered, since)
             if not refused:
-                ttl = None if expires_at is None else session.ttl(expires_at)
-                result = _result(entered, since, positioned=positioned, ttl=ttl, delta=delta)
-                session.reply(Reply(id=id, subscribe=result))
+                session.reply(_subscribed(session, id, subscription, entered, since))
             return not refused
 
         await self._enter(session, subscription, since, admit)
@@ -391,6 +387,42 @@ class Commands:
         if claims.exp is not None:
             result.expires, result.ttl = True, session.ttl(claims.exp)
         session.reply(Reply(id=id, sub_refresh=result))
+
+
+def _subscription(
+    session: Session,
+    request: protocol.Subscribe,
+    rules: Rules,
+    claims: SubscriptionClaims | None,
+) -> Subscription:
+    """What is asked for, as far as the channel's rules allow it."""
+    positioned = rules.recovery or (
+        rules.has_history and (request.positioned or request.recoverable or request.recover)
+    )
+    return Subscription(
+        request.channel,
+        topic_of(request.channel),
+        rules,
+        session.client_info(bytes(claims.info) if claims else b""),
+        expires_at=claims.exp if claims else None,
+        positioned=positioned,
+        delta=(
+            request.delta in rules.delta
+            and positioned
+            and session.connection.variant.delta is not None
+        ),
+    )
+
+
+def _subscribed(
+    session: Session, id: int, subscription: Subscription, entered: Entered, since: Position | None
+) -> Reply:
+    ends = subscription.expires_at
+    ttl = None if ends is None else session.ttl(ends)
+    result = _result(
+        entered, since, positioned=subscription.positioned, ttl=ttl, delta=subscription.delta
+    )
+    return Reply(id=id, subscribe=result)
 
 
 def _result(

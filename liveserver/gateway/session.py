@@ -45,6 +45,7 @@ class Subscription(msgspec.Struct):
     info: bytes  # ClientInfo JSON of this client in this channel
     server_side: bool = False
     expires_at: float | None = None  # of the subscription token, seconds
+    positioned: bool = False  # it is told positions
     delta: bool = False  # it takes differences
 
 
