@@ -19,12 +19,15 @@ from liveserver.db import make_engine
 from loadtest import checker
 from loadtest.books import Run, read_books
 from loadtest.journal import Line
-from orders import lease_sql, schema_sql, webhooks_sql
+from orders import decide_orders, lease_sql, schema_sql, webhooks_sql
 from orders import schema_sql as t
 from orders.arrays_sql import update
+from orders.desk import Desk, SaleDraft
 from orders.errors import Refusal, Unavailable
+from orders.ledger import Effects
 from orders.ledger_sql import SqlLedger
-from orders.requests import Cancel
+from orders.requests import Cancel, Reserve
+from orders.rows import OrderRow
 from orders.shapes import FlashSale
 from orders.statements_sql import MOVE_PLACES, PLACE_MOVE_FIELDS, SALE_FIELDS, UPDATE_SALES
 from tests.orders.shop import Clock, Shop, reserve
@@ -72,11 +75,13 @@ class Market:
         self.journal.append({"kind": "sale", "sale": sale.id, "units": units, "limit": limit})
         return sale
 
-    async def buy(self, shop: Shop, sale: FlashSale, buyer: str, key: str = "k") -> Refusal | None:
+    async def buy(
+        self, shop: Shop, sale: FlashSale, buyer: str, key: str = "k", **more: Any
+    ) -> Refusal | None:
         """One unit; the refusal, if it was refused. Both are written down."""
         refusal, body = None, b""
         try:
-            body = await shop.writer.ask(reserve(sale, buyer, key))
+            body = await shop.writer.ask(reserve(sale, buyer, key, **more))
         except Refusal as error:
             refusal = error
         self.journal.append({
@@ -268,3 +273,80 @@ async def test_without_the_unique_key_one_wish_makes_two_orders(database_url: st
     async with market(database_url, "uq_orders_buyer_space_key") as found:
         await ask_twice(found)
         assert await found.violated() == {"I5"}
+
+
+# ── the price ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def ask_for_one_cent(found: Market) -> None:
+    """A buyer names a price of its own."""
+    shop = found.open("one")
+    sale = await found.sale(shop, units=5)
+    assert await found.buy(shop, sale, "ann", metadata={"price_cents": 1}) is None
+
+
+async def test_the_price_is_the_servers_business(database_url: str) -> None:
+    """Whatever the buyer sends beside it."""
+    async with market(database_url) as found:
+        await ask_for_one_cent(found)
+        (told,) = (json.loads(line["body"]) for line in found.journal if line["kind"] == "ask")
+        assert (told["amount_cents"], told["metadata"]) == (600, {"price_cents": 1})
+        assert await found.violated() == set()
+
+
+async def test_with_the_price_from_the_client_orders_cost_what_it_likes(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is made, whole and wrong."""
+    place = decide_orders.place_order
+
+    def believe(desk: Desk, draft: SaleDraft, request: Reserve, space: str = "client") -> OrderRow:
+        true = draft.row.price_cents
+        draft.row.price_cents = request.metadata["price_cents"]
+        row = place(desk, draft, request, space)
+        draft.row.price_cents = true
+        return row
+
+    monkeypatch.setattr(decide_orders, "place_order", believe)
+    async with market(database_url) as found:
+        await ask_for_one_cent(found)
+        assert await found.violated() == {"I3"}
+
+
+# ── one transaction ─────────────────────────────────────────────────────────────────────────────
+
+
+async def end_after_a_cancel(found: Market) -> None:
+    """The process ends right after the commit that ended an order."""
+    shop = found.open("one")
+    sale = await found.sale(shop, units=5)
+    assert await found.buy(shop, sale, "ann") is None
+    await found.cancel(shop, "ann")
+    await shop.stop()
+
+
+async def test_what_an_order_held_is_free_in_the_commit_that_ends_it(database_url: str) -> None:
+    """There is nothing left to do for which the process would be needed."""
+    async with market(database_url) as found:
+        await end_after_a_cancel(found)
+        async with found.engine.connect() as connection:
+            assert (await connection.execute(text("SELECT sold FROM flash_sale"))).scalar() == 0
+        assert await found.violated() == set()
+
+
+async def test_with_units_given_back_outside_the_transaction_they_are_lost(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends before it could do it."""
+    effects = Desk.effects
+
+    def leave_out(desk: Desk) -> Effects:
+        out = effects(desk)
+        for change in out.sales:
+            change.sold_delta = max(0, change.sold_delta)  # the rest "in a moment"
+        return out
+
+    monkeypatch.setattr(Desk, "effects", leave_out)
+    async with market(database_url) as found:
+        await end_after_a_cancel(found)
+        assert await found.violated() == {"I2"}
