@@ -439,6 +439,7 @@ def _services(
         export_secret=f"exports {settings.token_secret}".encode(),
         demo=settings.demo,
         image_origins=config.image_origins,
+        allowed_origins=config.client.allowed_origins,
         embed_origins=config.embed_origins,
         trusted_proxies=tuple(ip_network(cidr) for cidr in config.trusted_proxies),
         limit_loopback=config.limit_loopback,

@@ -39,6 +39,7 @@ class WebOptions:
     export_secret: bytes = field(default=b"", repr=False)  # names people in exported files
     demo: bool = False
     image_origins: tuple[str, ...] = ()  # may be named in img-src besides our own
+    allowed_origins: tuple[str, ...] = ()  # whose pages may use the viewer socket, WHIP and WHEP
     embed_origins: tuple[str, ...] = ()  # whose pages may show /embed/{room} in a frame
     trusted_proxies: tuple[Network, ...] = ()  # networks whose forwarding headers are believed
     limit_loopback: bool = False  # limits per address also count loopback

@@ -6,6 +6,7 @@ decides: our own origin and listed ones may connect, a foreign one may not; a mi
 program) may connect with a token. The session cookie counts only with our own Origin.
 """
 
+from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -68,7 +69,11 @@ def visit(
 
 def is_listed(origin: str, options: GatewayOptions) -> bool:
     """Whether the operator lets pages of this origin connect."""
-    listed = options.allowed_origins
+    return is_among(origin, options.allowed_origins)
+
+
+def is_among(origin: str, listed: Collection[str]) -> bool:
+    """Whether an origin is in an operator's list, which may hold "*"."""
     return ANY_ORIGIN in listed or plain_origin(origin) in map(plain_origin, listed)
 
 

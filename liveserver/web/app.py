@@ -11,6 +11,7 @@ from aiohttp import web
 from liveserver.services import Services
 from liveserver.web import problem
 from liveserver.web.connection import Server
+from liveserver.web.cors import open_to_listed
 from liveserver.web.documents import DOCUMENTS, make_documents
 from liveserver.web.doors import SERVICES, door_of
 from liveserver.web.headers import harden, own_origin
@@ -51,6 +52,7 @@ async def _layer(
     services = request.app[SERVICES]
     host = own_origin(request, services).partition("://")[2]
     harden(request, response, host, services.options.image_origins)
+    open_to_listed(request, response, services)
     services.http_meters.answered(request, response.status, time.monotonic() - begin)
     return response
 

@@ -227,3 +227,19 @@ async def test_a_peer_that_closes_is_gone_at_once(scene: Scene) -> None:
     assert len(scene.stage.sessions) == 2
     peer.farewell()
     await until(lambda: len(scene.stage.sessions) == 1, "the end of the viewer's session")
+
+
+async def test_above_the_load_mark_viewers_are_told_to_come_later(scene: Scene) -> None:
+    """A source is let in all the same: it is what everybody came for."""
+    await scene.publisher()
+    await until(lambda: scene.stage.load > 0, "a load that was measured")
+    mark, scene.stage.load_mark = scene.stage.load_mark, 0.0
+    camera = Camera(scene.peers[0])
+    camera.show(encoded(range(1)))
+    await until(lambda: scene.told, "a picture")
+    status, headers, text = await post(scene, "/whep/r", offer())
+    assert (status, headers["Retry-After"]) == (503, "2")
+    assert "as many viewers as it can serve" in text
+    await scene.publisher("other", who="d")
+    scene.stage.load_mark = mark
+    await scene.viewer()

@@ -99,6 +99,10 @@ WHO: dict[str, set[str]] = {
     "POST /whip/{room}": HOST,
     "PATCH /whip/{room}/{session}": HOST,
     "DELETE /whip/{room}/{session}": HOST,
+    "OPTIONS /whip/{room}": ANYONE,
+    "OPTIONS /whip/{room}/{session}": ANYONE,
+    "OPTIONS /whep/{room}": ANYONE,
+    "OPTIONS /whep/{room}/{session}": ANYONE,
     "POST /whep/{room}": ANYONE,
     "PATCH /whep/{room}/{session}": ANYONE,
     "DELETE /whep/{room}/{session}": ANYONE,
@@ -416,6 +420,8 @@ def _as_agreed(line: str, caller: str, status: int, text: str) -> bool:
         return status == 403 and "link" in text  # anyone may try; the link alone decides
     if line == "POST /v1/hooks/orders/{merchant}":
         return status == 401 and "signature" in text  # the signature alone decides
+    if line.startswith("OPTIONS /wh"):
+        return status == 204
     if line.partition(" ")[2].startswith(("/whip/", "/whep/")) and caller in WHO[line]:
         return status == 503 and "no video" in text  # let through, to a media process not there
     if caller in WHO[line]:

@@ -7,6 +7,7 @@ from aiohttp import web
 from liveserver.access import allow
 from liveserver.problems import Refused
 from liveserver.stream_keys_sql import looks_like_key
+from liveserver.web.cors import preflight, refuse_foreign
 from liveserver.web.headers import own_origin
 from liveserver.web.read import body_bytes
 from liveserver.web.requests.video import HookTest, HookTests, StreamKey, Uplink
@@ -57,12 +58,14 @@ async def change_published(call: Call) -> web.Response:
 
 async def watch(call: Call) -> web.Response:
     """WHEP: an offer that receives. 409 with Retry-After while nobody sends."""
+    refuse_foreign(call)
     await call.services.rooms.get(call.params["room"])
     return await _pass_on(call, {})
 
 
 async def change_watched(call: Call) -> web.Response:
     """Trickle or restart ICE, or (DELETE) leave. The address of the session is the right."""
+    refuse_foreign(call)
     return await _pass_on(call, {})
 
 
@@ -147,9 +150,27 @@ def _session_routes(kind: str, action: str, *, keyed: bool) -> list[Route]:
             status=204 if method == "PATCH" else 200,
             refuses=("bad-request", "invalid-state"),
             stream_key=keyed,
+            cross_origin=not keyed,
             limit="write",
         )
         for method in methods
+    ]
+
+
+def _preflight_routes(kind: str, action: str) -> list[Route]:
+    return [
+        Route(
+            method="OPTIONS",
+            path=path,
+            action=action,
+            handler=preflight,
+            summary="What may be sent here, and by pages of which origin",
+            tag="video",
+            status=204,
+            cross_origin=True,
+            documented=False,
+        )
+        for path in (f"/{kind}/{{room}}", f"/{kind}/{{room}}/{{session}}")
     ]
 
 
@@ -212,7 +233,10 @@ ROUTES = [
         body_media=(SDP,),
         status=201,
         refuses=("bad-request", "invalid-state"),
+        cross_origin=True,
         limit="write",
     ),
     *_session_routes("whep", "video.watch", keyed=False),
+    *_preflight_routes("whip", "video.publish"),
+    *_preflight_routes("whep", "video.watch"),
 ]
