@@ -44,9 +44,9 @@ class Result:
         """Of the Markdown table."""
         if self.not_here:
             return f"| {self.cell.fault} | {self.cell.name} | | | | | | {self.not_here} | n/a |"
-        verdict = "; ".join(self.bad)[:300] or "none"
+        verdict = _in_a_cell("; ".join(self.bad)[:300]) or "none"
         numbers = f"{self.attempts} | {self.before} | {self.in_flight} | {self.after}"
-        told = self.evidence.replace("|", "/")
+        told = _in_a_cell(self.evidence)
         place = f"{self.cell.fault} | {self.cell.name}"
         return f"| {place} | {numbers} | {self.silence:.1f} s | {told} | {verdict} |"
 
@@ -66,6 +66,11 @@ class Result:
         away = 0.0 if self.cell.sells_on else self.cell.seconds
         if self.silence > away + BACK_SECONDS:
             self.bad.append(f"nobody could buy for {self.silence:.1f} s")
+
+
+def _in_a_cell(words: str) -> str:
+    """Logs have lines, and what ends a cell of a table."""
+    return " ".join(words.split()).replace("|", "/")
 
 
 def count(result: Result, lines: list[Line]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 BIN = Path(sys.executable).parent
-READY_SECONDS = 30  # a loaded 2-core machine; the product's own bound is 10 s
+READY_SECONDS = 60  # as the supervisor's own: a loaded 2-core machine may need it
 STOP_SECONDS = 10
 
 

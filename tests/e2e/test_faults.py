@@ -106,6 +106,12 @@ def test_a_cell_that_proves_nothing_has_failed() -> None:
     assert result.bad == []
 
 
+def test_a_row_stays_one_row_whatever_a_log_says() -> None:
+    """Lines and bars of what a server said do not break the table."""
+    row = report.Result(CELLS[0], bad=["did not run: a\n| b\n"], evidence="c | d\ne").row()
+    assert "\n" not in row and row.count("|") == 10
+
+
 def test_nobody_may_wait_longer_than_ten_seconds_beyond_the_fault() -> None:
     """Counted over buyers who came after the strike: repeats of older orders prove no sale."""
     result = report.Result(CELLS[0])
