@@ -94,6 +94,11 @@ async def test_the_shop_signs_its_viewers_in_and_nobody_else_is_heard(
     await expect(row.locator(".badge")).to_have_count(1)
     await expect(news(page, "order.paid")).to_have_count(0)
     await expect(room.locator("dialog")).to_have_count(0)
+    await page.reload(wait_until="domcontentloaded")
+    await page.wait_for_selector("live-room iframe")
+    await page.evaluate(give, token)  # while the room is being opened
+    await expect(news(page, "session.changed")).to_contain_text("streamer")
+    await expect(room.get_by_test_id("room")).to_have_attribute("data-connection", "live")
 
 
 async def test_only_the_listed_shop_may_hold_the_room(visit: Visit, storefront: Any) -> None:

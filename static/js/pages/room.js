@@ -26,6 +26,7 @@ import { framed } from "../bearer.js";
 import { clock } from "../clock.js";
 import { DanmakuLayer } from "../danmaku/layer.js";
 import { meetHost } from "../embed/host.js";
+import { Wishes } from "../embed/wishes.js";
 import { elderButton, isElder, phrases, readAloudButton } from "../elder.js";
 import { count, money } from "../format.js";
 import { fill, h, icon, keyed } from "../h.js";
@@ -34,7 +35,7 @@ import { list as listOrders, resume } from "../orders-api.js";
 import { app, begin, entitle, frame } from "../page.js";
 import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
-import { become, ensure, isAccount, me } from "../session.js";
+import { ensure, isAccount, me } from "../session.js";
 import { saving } from "../saver.js";
 import { Socket } from "../socket.js";
 import { load, save } from "../storage.js";
@@ -414,29 +415,12 @@ class RoomPage {
     for (const order of (await listOrders()).items.reverse()) this.keepOrder(order, true);
   }
 
-  /** What the page of the shop around this room wishes. */
-  heedHost() {
-    if (!this.host) return;
-    this.host.addEventListener("token", () => void this.signInFromHost());
-    this.host.addEventListener("product", (event) => this.openNamed(/** @type {CustomEvent} */ (event).detail));
-    this.host.follow(this.store);
-  }
-
-  /** Becomes whom the shop's page says; whose token is not good stays who they are. */
-  async signInFromHost() {
-    if (!this.host?.token) return;
-    try {
-      const { user, name, guest } = await become(this.host.token);
-      this.host.say("session.changed", { user, name, guest });
-    } catch (error) {
-      this.host.say("session.refused", { reason: asProblem(error).name });
-      return;
-    }
-    if (!this.view) return; // it is only being opened
+  /** The page of the shop around this room signed somebody else in. */
+  async becomeOther() {
     this.orders.clear();
     this.lines.forget();
     this.socket.reopen();
-    await this.takeUpOrders().catch(() => undefined);
+    await this.takeUpOrders().catch(() => undefined); // as at the beginning
     this.drawSales();
   }
 
@@ -449,8 +433,8 @@ class RoomPage {
 
   async run() {
     if (framed && !this.host) return; // the ordinary room is being opened instead
-    await this.host?.greeted();
-    await this.signInFromHost();
+    const wishes = this.host ? new Wishes(this.host) : null;
+    await wishes?.begin();
     const [, problem] = await Promise.all([
       ensure().catch(() => null),
       this.store.first().then(
@@ -468,7 +452,8 @@ class RoomPage {
     this.store.subscribe();
     this.startDanmaku?.();
     this.socket.open();
-    this.heedHost();
+    wishes?.follow({ onPerson: () => this.becomeOther(), onProduct: (name) => this.openNamed(name) });
+    this.host?.follow(this.store);
     this.openNamed(new URLSearchParams(location.search).get("product") || "");
     await this.takeUpOrders().catch(() => undefined); // the room works without; /orders says what is wrong
   }
