@@ -17,6 +17,7 @@ from loadtest import (
     fanout_report,
     faults,
     journal,
+    pages,
     reserve,
     rush,
 )
@@ -36,6 +37,11 @@ def main() -> None:
     )
     bench_video.add_arguments(
         scenarios.add_parser("video", help="what forwarding a picture to many viewers costs")
+    )
+    pages.add_arguments(
+        scenarios.add_parser(
+            "pages", help="the live room's budgets, in a browser four times slower"
+        )
     )
     options = parser.parse_args()
     raise SystemExit(options.go(options))

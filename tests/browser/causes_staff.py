@@ -94,7 +94,10 @@ async def console_new_sale(stand: Stand, eyes: Eyes) -> Page:
 
 @cause("console", "new-shelf", brief=True)
 async def console_new_shelf(stand: Stand, eyes: Eyes) -> Page:
-    page = await console(eyes, await stand.room(live=False, shelf=0))
+    room = await stand.room(live=False, shelf=0)
+    product = (await stand.products())["demo-1"]
+    await stand.call("PUT", f"/v1/products/{product}/grants", "merchant", room=room)
+    page = await console(eyes, room)
     await panel(page, "shelf")
     return page
 
@@ -311,7 +314,9 @@ async def with_endpoint(stand: Stand, port: int) -> tuple[str, str]:
 
 @cause("merchant", "webhook-failing")
 async def webhook_failing(stand: Stand, eyes: Eyes) -> Page:
-    name, _ = await with_endpoint(stand, 9)  # nobody listens there
+    async with await asyncio.start_server(gone, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+    name, _ = await with_endpoint(stand, port)  # nobody listens there any more
     page = await eyes.see("/merchant#webhooks", name)
     await expect(page.locator(".problem-text")).to_be_visible(timeout=30_000)
     return page

@@ -82,6 +82,7 @@ async def look(page: Page, state: State, face: str, language: str) -> list[str]:
     await keep_picture(page, state, face, language)
     if await page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
         found.append("scrolls sideways")
+    await page.evaluate("scrollTo(0, 0)")  # what has scrolled under the head is not covered by it
     if state.name not in ("opening", "no-words"):  # there is no page yet
         found += [f"axe: {line}" for line in await axe(page)]
     return [f"{face} {language}: {line}" for line in found]

@@ -30,6 +30,7 @@ class Overlay {
   constructor() {
     this.store = new RoomStore(room, new Socket());
     this.view = h("main", { class: "overlay", testid: "overlay", "data-kind": kind });
+    this.heading = h("h1", { class: "sr" }, t("overlay.page"));
     this.drawn = "";
   }
 
@@ -45,8 +46,8 @@ class Overlay {
     const key = JSON.stringify([sale, at, product]);
     if (key === this.drawn) return;
     this.drawn = key;
-    if (kind === "countdown") fill(this.view, sale && this.clock(sale, at === "upcoming"));
-    else fill(this.view, sale ? this.card(sale, t("flash.left", { n: count(sale.units_left), total: count(sale.units_total) })) : product && this.card(product, ""));
+    if (kind === "countdown") fill(this.view, this.heading, sale && this.clock(sale, at === "upcoming"));
+    else fill(this.view, this.heading, sale ? this.card(sale, t("flash.left", { n: count(sale.units_left), total: count(sale.units_total) })) : product && this.card(product, ""));
   }
 
   /** @param {any} thing a flash sale or a product @param {string} left */
@@ -76,9 +77,10 @@ class Overlay {
     }
     const rows = (/** @type {any[]} */ messages) => {
       for (const message of messages) this.view.append(this.row(message));
-      while (this.view.children.length > ROWS) this.view.firstElementChild?.remove();
+      while (this.view.children.length > ROWS + 1) this.view.children[1].remove();
     };
     this.view.classList.add("overlay-chat");
+    fill(this.view, this.heading);
     this.store.addEventListener("chat.past", (event) => rows(/** @type {CustomEvent} */ (event).detail));
     this.store.addEventListener("chat", (event) => rows([/** @type {CustomEvent} */ (event).detail]));
     this.store.addEventListener("deleted", (event) => this.view.querySelector(`[data-id="${CSS.escape(/** @type {CustomEvent} */ (event).detail)}"]`)?.remove());
