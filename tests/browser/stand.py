@@ -19,7 +19,7 @@ API_KEY = "for-the-states"
 COOKIE = "liveserver_session"
 ENVIRON = {
     "LIVESERVER_API_KEY": API_KEY,
-    "LIVESERVER_EMBED_ORIGINS": "https://shop.example",
+    "LIVESERVER_EMBED_ORIGINS": "http://shop.test",
     "LIVESERVER_MEDIA_UDP_PORT": "0",
     "LIVESERVER_WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8",
 }

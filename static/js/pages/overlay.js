@@ -96,7 +96,7 @@ class Overlay {
     try {
       await Promise.all([ensure(), this.store.first()]);
     } catch (error) {
-      fill(this.view, failure(asProblem(error).words, () => location.reload()));
+      fill(this.view, this.heading, failure(asProblem(error).words, () => location.reload()));
       return;
     }
     this.listen();
