@@ -50,7 +50,7 @@ CELLS = (
     Cell("F2", "kill -9 the only worker in a commit", _kill_writer("in"), workers=1),
     Cell("F2", "kill -9 the holder, a standby takes over", strikes_sql.kill_holder,
          stage="standby", outage_ms=10_000),
-    Cell("F3", "kill -9 Valkey", strikes.kill_bus, short=0),
+    Cell("F3", "kill -9 Valkey", strikes.kill_bus),
     Cell("F4", "Valkey back empty", partial(strikes.change_bus_files, how="empty")),
     Cell("F4", "Valkey back with older files", partial(strikes.change_bus_files, how="older")),
     Cell("F4", "Valkey back with a cut log", partial(strikes.change_bus_files, how="truncated")),

@@ -35,7 +35,10 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-@pytest.mark.parametrize(("size", "language"), [("phone", "zh-CN"), ("desktop", "en")])
+@pytest.mark.parametrize(
+    ("size", "language"),
+    [("phone", "zh-CN"), pytest.param("desktop", "en", marks=pytest.mark.nightly)],
+)
 async def test_a_buyer_lines_up_and_gets_what_comes_back(
     visit: Visit, size: str, language: str
 ) -> None:

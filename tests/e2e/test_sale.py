@@ -153,13 +153,9 @@ async def test_three_viewers_buy_and_the_fourth_is_told(demo: Server) -> None:
     await sell_three(demo, screenshots=True)
 
 
-async def test_the_same_with_two_workers(make_server: Callable[..., Server]) -> None:
-    """Viewers on two workers, the writer in a third process."""
-    await sell_three(make_server("--demo", "--workers", "2"), screenshots=False)
-
-
-async def test_the_same_on_postgresql(
+async def test_the_same_with_two_workers_on_postgresql(
     make_server: Callable[..., Server], postgres_url: str
 ) -> None:
-    """The same shop with its truth in PostgreSQL."""
-    await sell_three(make_server("--demo", LIVESERVER_DATABASE_URL=postgres_url), screenshots=False)
+    """Viewers on two workers, the writer in a third process, the truth in PostgreSQL."""
+    server = make_server("--demo", "--workers", "2", LIVESERVER_DATABASE_URL=postgres_url)
+    await sell_three(server, screenshots=False)

@@ -41,7 +41,7 @@ const one = async (number) => {
   chat.subscribe();
   const { streamPosition } = await subscribed;
   assert.ok(streamPosition.epoch);
-  const text = `hello ${transport} ${number} 直播`;
+  const text = `hello ${transport} ${form} ${number} 直播`;  // nobody repeats another
   const seen = until(chat, 'publication', (context) => get(context.data).text === text);
   await chat.publish(put({ text }));
   assert.equal(get((await seen).data).user.name.length > 0, true);

@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.web.shop import open_shop
 from tests.web.test_access import CALLERS, Scene, build_scene
 
-EXAMPLES = 16  # per operation and mode; with about 55 operations 1,500 requests
+EXAMPLES = 10  # per operation and mode; with about 55 operations 1,000 requests
 START_SECONDS = 30.0
 CHECKS = [
     not_a_server_error,
