@@ -217,8 +217,8 @@ class Merger:
         if wanted.due_at is not None:
             facts = desk.facts
             memory.next_due_at = wanted.due_at if facts.due_more else facts.next_due_at
-        if wanted.void_sale is not None and not desk.facts.void_more:
-            memory.voids.remove(wanted.void_sale)
+        if wanted.void_sale is not None:
+            _remember_void(memory, wanted.void_sale, desk.facts)
         if not desk.is_dirty:
             return
         before = memory.last_n
@@ -253,6 +253,15 @@ class Merger:
             else:
                 self._line.answer(ask, result if isinstance(result, bytes) else result())
         return [asks[index] for index in sorted(again)]
+
+
+def _remember_void(memory: Memory, sale: str, facts: Facts) -> None:
+    """How far the voiding has come; the next batch does not read what this one ended."""
+    if facts.void_more:
+        memory.void_after = facts.void[-1]
+    else:
+        memory.voids.remove(sale)
+        memory.void_after = ""
 
 
 async def _write(transaction: Transaction, desk: Desk) -> None:

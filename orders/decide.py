@@ -95,7 +95,7 @@ def what_is_missing(memory: Memory, batch: Sequence[AnyRequest], now: int) -> Wa
     if memory.next_due_at is not None and now >= memory.next_due_at:
         wanted.due_at = now
     if memory.voids:
-        wanted.void_sale = memory.voids[0]
+        wanted.void_sale, wanted.void_after = memory.voids[0], memory.void_after
         wanted.sales.add(memory.voids[0])
     return wanted
 

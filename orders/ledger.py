@@ -119,6 +119,7 @@ class Wanted(msgspec.Struct):
     places: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (buyer, key)
     due_at: int | None = None  # orders whose deadline came by then
     void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
+    void_after: str = ""  # only those with a greater id
     most_ended: int = MAX_ENDED_IN_A_BATCH  # of those two, each
 
     def __bool__(self) -> bool:

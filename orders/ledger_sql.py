@@ -213,6 +213,8 @@ class SqlTransaction:
                 select(t.orders)
                 .where(o.flash_sale_id == wanted.void_sale)
                 .where(o.state.in_(VOIDABLE))
+                .where(o.id > wanted.void_after)
+                .order_by(o.id)
                 .limit(wanted.most_ended)
                 .with_for_update()
             )

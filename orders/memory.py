@@ -36,6 +36,7 @@ class Memory:
         self.last_n = loaded.last_n
         self.next_due_at = loaded.next_due_at
         self.voids = list(loaded.voids)
+        self.void_after = ""  # the first of these is through up to this order
         self.shops = {row.merchant: row for row in loaded.shops}
 
     def next_tick_at(self) -> int | None:

@@ -226,7 +226,9 @@ def _find_ending(tables: Tables, wanted: Wanted, facts: Facts) -> None:
         void = [
             row.id
             for row in tables.orders.values()
-            if row.flash_sale_id == wanted.void_sale and row.state in VOIDABLE
+            if row.flash_sale_id == wanted.void_sale
+            and row.state in VOIDABLE
+            and row.id > wanted.void_after
         ]
         facts.void = sorted(void)[: wanted.most_ended]
         facts.void_more = len(facts.void) == wanted.most_ended
