@@ -20,7 +20,7 @@ from orders import (
 )
 from orders.desk import Answer, Desk
 from orders.errors import Refusal
-from orders.ledger import MAX_ENDED_IN_A_BATCH, Wanted
+from orders.ledger import MAX_ENDED_BESIDE_REQUESTS, MAX_ENDED_IN_A_BATCH, Wanted
 from orders.memory import Memory
 from orders.requests import AnyRequest
 from orders.sale import check_reserve_request
@@ -89,7 +89,7 @@ def check_request(request: AnyRequest) -> None:
 
 def what_is_missing(memory: Memory, batch: Sequence[AnyRequest], now: int) -> Wanted:
     """What the requests and the timers need that memory does not hold."""
-    wanted = Wanted(most_ended=MAX_ENDED_IN_A_BATCH)
+    wanted = Wanted(most_ended=MAX_ENDED_BESIDE_REQUESTS if batch else MAX_ENDED_IN_A_BATCH)
     for request in batch:
         RULES[type(request)].wants(memory, request, wanted)
     if memory.next_due_at is not None and now >= memory.next_due_at:

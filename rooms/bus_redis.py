@@ -93,7 +93,7 @@ class RedisBus:
         await self._subscriber.add(_key(topic).encode())
 
     async def detach(self, topic: str) -> None:
-        await self._subscriber.remove(_key(topic).encode())
+        self._subscriber.remove(_key(topic).encode())
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> list[Outcome]:
         if not messages:

@@ -49,7 +49,8 @@ class Subscriber:
         self._on_reconnect = on_reconnect
         self._wanted: set[bytes] = set()
         self._unconfirmed: set[bytes] = set()
-        self._unsent: set[bytes] = set()
+        self._unsent: set[bytes] = set()  # wanted, and the server is not asked yet
+        self._left: set[bytes] = set()  # not wanted any more, the same
         self._sending: asyncio.Task[None] | None = None
         self._waiting: dict[bytes, list[asyncio.Future[None]]] = {}
         self._connection: Any = None  # redis-py's connections share no public type
@@ -79,9 +80,9 @@ class Subscriber:
         if name not in self._wanted:
             self._wanted.add(name)
             self._unconfirmed.add(name)
+            self._left.discard(name)
             self._unsent.add(name)
-            if self._sending is None:
-                self._sending = asyncio.create_task(self._send_names())
+            self._send_soon()
         try:
             async with asyncio.timeout(ACK_SECONDS):  # wait_for of 3.11 can swallow a cancellation
                 await confirmed
@@ -90,20 +91,29 @@ class Subscriber:
         finally:
             self._forget_waiter(name, confirmed)
 
-    async def remove(self, name: bytes) -> None:
-        """Stop listening to `name`."""
+    def remove(self, name: bytes) -> None:
+        """Stop listening to `name`; the server is told a little later."""
         if name in self._wanted:
             self._wanted.discard(name)
             self._unconfirmed.discard(name)
             self._unsent.discard(name)
-            await self._send("UNSUBSCRIBE", name)
+            self._left.add(name)
+            self._send_soon()
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_names())
 
     async def _send_names(self) -> None:
-        """Each of a crowd brings a name of its own: those that came meanwhile share a command."""
+        """Each of a crowd has a name of its own: those that come and go together share commands."""
         try:
-            while names := sorted(self._unsent & self._wanted)[:NAMES_PER_COMMAND]:
-                self._unsent.difference_update(names)
-                await self._send("SUBSCRIBE", *names)
+            while self._left or self._unsent:
+                if names := sorted(self._left)[:NAMES_PER_COMMAND]:
+                    self._left.difference_update(names)
+                    await self._send("UNSUBSCRIBE", *names)
+                if names := sorted(self._unsent)[:NAMES_PER_COMMAND]:
+                    self._unsent.difference_update(names)
+                    await self._send("SUBSCRIBE", *names)
         finally:
             self._sending = None
 
