@@ -109,11 +109,16 @@ async def _crowd(
     await crowd.gather(settings.public_url, DEMO_ROOM, settings.crowd, settings.crowd_buys)
 
 
+def calm_collector() -> None:
+    """To be called once everything is there that lives as long as the process."""
+    gc.collect()
+    gc.freeze()  # what lives now lives long; the collector need not walk it again
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
 def _ready_signal(settings: WorkerSettings) -> Callable[[], None]:
     def ready() -> None:
-        gc.collect()
-        gc.freeze()  # what lives now lives long; the collector need not walk it again
-        gc.set_threshold(*GC_THRESHOLDS)
+        calm_collector()
         _tell(settings.status_fd, READY)
 
     return ready

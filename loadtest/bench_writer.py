@@ -24,6 +24,7 @@ from sqlalchemy.engine import make_url
 from liveserver.db import make_engine
 from liveserver.migrate import upgrade
 from liveserver.randomness import RandomBits
+from liveserver.worker import calm_collector
 from loadtest.machine import DISTURBED_CORES, Machine, Used
 from orders import requests
 from orders.ids import new_id as make_id
@@ -76,6 +77,7 @@ class Bench:
             )
         )  # fmt: skip
         self.sale = json.loads(sale)["id"]
+        calm_collector()  # as a worker does when it is ready
         return self
 
     async def __aexit__(self, *_: object) -> None:
