@@ -61,6 +61,7 @@ ROTATION_MS = 24 * HOUR  # both secrets sign for so long after a rotation
 URL_MAX = 2_000  # characters; longer ones are cut by proxies
 ENDPOINTS_MAX = 20  # per merchant: every event is stored once for each
 REPLAY_MAX_MS = 30 * DAY  # how far back a replay reaches, and how long deliveries are kept
+CLOCKS_APART_MS = 60_000  # the sale clock dates events; it may be ahead of another process's
 
 #: The edges of a delivery's life as data: (from, what happened) -> to.
 TRANSITIONS: dict[tuple[DeliveryState, str], DeliveryState] = {

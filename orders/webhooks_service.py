@@ -223,7 +223,7 @@ class Webhooks:
         Ids and bytes are those of the first time. Works on in the background, and after a restart.
         """
         start, now = rules.parse_time(since), self._now()
-        if not now - rules.REPLAY_MAX_MS <= start <= now:
+        if not now - rules.REPLAY_MAX_MS <= start <= now + rules.CLOCKS_APART_MS:
             days = rules.REPLAY_MAX_MS // rules.DAY
             raise Invalid(f"since must lie within the last {days} days", field="since")
         after = await self._number_before(start)
