@@ -48,12 +48,18 @@ async def test_a_media_process_by_itself_serves_the_gateways_of_its_directory(
             assert status == 503
             await asyncio.to_thread(media.start)
             await picture_passes(http)
-            async with http.get("/v1/rooms/role") as room:
-                assert (await room.json())["video"]["state"] == "live"
+            async with asyncio.timeout(10):  # the room hears of it over the bus
+                while (await video_of(http)) is None:  # noqa: ASYNC110 - another process tells
+                    await asyncio.sleep(0.05)
     finally:
         for server in (media, gateway):
             if server.process is not None:
                 await asyncio.to_thread(server.stop)
+
+
+async def video_of(http: aiohttp.ClientSession) -> object:
+    async with http.get("/v1/rooms/role") as room:
+        return (await room.json())["video"]
 
 
 async def signal(http: aiohttp.ClientSession, path: str, offer: str) -> tuple[int, str]:
