@@ -94,7 +94,7 @@ class Connection(Peer):
         while at < size:
             found = usual_frame(data, at, self._first) if self.open else None
             if found is None:
-                self._parser_only = True
+                self._parser_only, self._cut_off = True, b""
                 self._parse(data[at:])
                 return
             start, end = found

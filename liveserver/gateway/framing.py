@@ -2,8 +2,8 @@
 The usual frame of a client, read without a parser (RFC 6455, section 5.2).
 
 Usual is a whole message: final, without extension bits, masked, up to 65,535 bytes, nearly always
-alone in one read. Reading it takes a tenth of what the library's parser takes, a generator
-with several steps a frame.
+alone in one read. The library's parser is a generator with several steps a frame
+(docs/decisions/0012).
 """
 
 LENGTH_FOLLOWS = 126  # in two bytes; 127: in eight, which no usual frame has
