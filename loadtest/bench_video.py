@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ class Bench:
         await asyncio.wait_for(peer.connected.wait(), 10)
         return Source(peer)
 
-    async def join(self, *, drains: bool) -> None:
+    async def join(self, *, drains: bool) -> Peer:
         """A viewer, from its request to its first picture; then its packets only count."""
         first = asyncio.Event()
         lines = [Line("audio", [OPUS]), Line("video", [H264])]
@@ -168,6 +169,7 @@ class Bench:
         peer.decrypts = False
         if drains:
             peer.drain_in_kernel()
+        return peer
 
     async def figures(self) -> dict[str, Any]:
         async with self._http.get(self._url + "/figures") as answer:
@@ -251,6 +253,7 @@ def own_cost(gso: bool) -> float:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", nargs="*", choices=tuple(ROWS), help="these rows alone")
     parser.add_argument("--viewers", type=int, nargs="*", default=[100, 200, 300])
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument(
@@ -264,22 +267,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def go(parsed: argparse.Namespace) -> int:
-    """The cost of aiortc's own sender, then one line a number of viewers."""
+    """A line of JSON for each measurement of the rows that are wanted."""
     if parsed.serve:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(parsed.gso))  # as the server itself
         return 0
+    cores = os.sched_getaffinity(0)
+    for name in parsed.only or ROWS:
+        for figures in ROWS[name](parsed):
+            print(json.dumps(figures), flush=True)
+        os.sched_setaffinity(0, cores)  # a row may keep to one of them
+    return 0
+
+
+def senders(parsed: argparse.Namespace) -> Iterator[Figures]:
+    """Our sender alone and aiortc's own."""
     theirs = asyncio.run(sender_cost())
     ours = own_cost(parsed.gso)
     costs = {"aiortc_sender_us": theirs, "own_sender_us": ours, "ratio": theirs / ours}
-    print(json.dumps({name: round(value, 2) for name, value in costs.items()}), flush=True)
+    yield {name: round(value, 2) for name, value in costs.items()}
+
+
+def capacity(parsed: argparse.Namespace) -> Iterator[Figures]:
+    """One line a number of viewers."""
     for viewers in parsed.viewers:
         server, port = start_server(parsed.gso)
-        figures = asyncio.run(run(server, port, viewers, parsed.seconds))
-        print(json.dumps({"gso": parsed.gso, **figures}), flush=True)
+        yield {"gso": parsed.gso, **asyncio.run(run(server, port, viewers, parsed.seconds))}
+
+
+def against_janus(parsed: argparse.Namespace) -> Iterator[Figures]:
+    """Debian's `janus` and ours by turns."""
+    from loadtest.bench_janus import ROUNDS, VIEWERS, row
+
+    yield row(VIEWERS, parsed.seconds, ROUNDS, parsed.gso)
+
+
+def restarted(parsed: argparse.Namespace) -> Iterator[Figures]:
+    """`kill -9` of the media process of a whole server."""
+    from loadtest.restart import measure
+
+    yield asyncio.run(measure())
+
+
+def lossy(parsed: argparse.Namespace) -> Iterator[Figures]:
+    """One line a part that is lost."""
     for percent in parsed.loss:
-        print(json.dumps(glass(parsed, percent)), flush=True)
-    return 0
+        yield glass(parsed, percent)
+
+
+ROWS: dict[str, Callable[[argparse.Namespace], Iterator[Figures]]] = {
+    "senders": senders,
+    "viewers": capacity,
+    "janus": against_janus,
+    "restart": restarted,
+    "loss": lossy,
+}
 
 
 def glass(parsed: argparse.Namespace, percent: float) -> Figures:

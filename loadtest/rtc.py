@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 COOKIE = 0x2112A442
+REQUEST = b"\x00\x01"  # a check from the other side
 CHECK_SECONDS = 2.5  # between two checks: consent is renewed as browsers do
 RETRY_SECONDS = 0.25  # until the first answer, and of lost handshake messages
 RECEIVE_BYTES = 2 * 1024 * 1024
@@ -114,7 +115,7 @@ class Peer:
     decrypts: bool = True
     ufrag: str = field(default_factory=lambda: secrets.token_hex(4))
     password: str = field(default_factory=lambda: secrets.token_hex(12))
-    received: int = 0
+    received: int = 0  # packets of picture and sound, reports left out
     connected_at: float = 0.0
     closed: bool = False
     candidates: list[tuple[str, int]] = field(default_factory=list)
@@ -127,7 +128,7 @@ class Peer:
         self._ssl: SSL.Connection | None = None
         self._incoming: pylibsrtp.Session | None = None
         self.outgoing: pylibsrtp.Session | None = None
-        self._checked = False
+        self._checked = self._shaking = False
         self.drop: Callable[[bytes], bool] = lambda data: False  # a lossy way, for tests
 
     def offer(self) -> str:
@@ -137,7 +138,7 @@ class Peer:
         return head + "\r\n".join(texts) + "\r\n"
 
     def start(self, answer: str) -> None:
-        """Take the answer, check, shake hands; `connected` says when keys are there."""
+        """Take the other side's description, check, shake hands; `connected`: keys are there."""
         self.answer = answer
         self.candidates = [
             (found[1], int(found[2]))
@@ -145,7 +146,7 @@ class Peer:
         ]
         self._remote = (_attribute(answer, "ice-ufrag"), _attribute(answer, "ice-pwd"))
         self.to = self.candidates[0]
-        self.is_client = _attribute(answer, "setup") == "passive"
+        self.is_client = _attribute(answer, "setup") != "active"  # an offer's actpass: ours to say
         self.sock.connect(self.to)
         asyncio.get_running_loop().add_reader(self.sock.fileno(), self._read)
         self._ssl = SSL.Connection(self.identity.context(self.profiles))
@@ -221,7 +222,9 @@ class Peer:
         if self.drop(data) or not data:
             return
         first = data[0]
-        if first < 4:
+        if data[:2] == REQUEST:
+            self._send(_success(data, self.to, self.password.encode()))
+        elif first < 4:
             if not self._checked:
                 self._checked = True
                 self._shake()
@@ -230,7 +233,7 @@ class Peer:
             self._ssl.bio_write(data)
             self._shake()
         elif self._incoming is not None:
-            self.received += 1
+            self.received += not 192 <= data[1] <= 223
             if self.decrypts:
                 self._decrypt(data)
 
@@ -251,7 +254,9 @@ class Peer:
                 self._ssl.do_handshake()
                 self._take_keys()
             except SSL.WantReadError:
-                asyncio.get_running_loop().call_later(RETRY_SECONDS, self._shake_again)
+                if not self._shaking:
+                    self._shaking = True
+                    asyncio.get_running_loop().call_later(RETRY_SECONDS, self._shake_again)
             except SSL.Error:
                 return
         else:
@@ -260,9 +265,11 @@ class Peer:
         self._flush()
 
     def _shake_again(self) -> None:
+        """Send again what OpenSSL says is due, until there are keys."""
         if not self.closed and not self.connected.is_set() and self._ssl is not None:
             self._ssl.DTLSv1_handle_timeout()
             self._flush()
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._shake_again)
 
     def _flush(self) -> None:
         assert self._ssl is not None
@@ -304,10 +311,21 @@ def _check(username: str, password: bytes) -> bytes:
     body = struct.pack("!HH", 6, len(name)) + name + bytes(-len(name) % 4)
     body += struct.pack("!HHI", 0x24, 4, 1) + struct.pack("!HHQ", 0x802A, 8, 1)
     body += struct.pack("!HH", 0x25, 0)
-    transaction = os.urandom(12)
+    return _signed(REQUEST, os.urandom(12), body, password)
+
+
+def _success(request: bytes, source: tuple[str, int], password: bytes) -> bytes:
+    """The answer to a check: where it came from (XOR-MAPPED-ADDRESS, IPv4)."""
+    address = int.from_bytes(socket.inet_aton(source[0]), "big")
+    mapped = struct.pack("!HHBBHI", 0x20, 8, 0, 1, source[1] ^ COOKIE >> 16, address ^ COOKIE)
+    return _signed(b"\x01\x01", request[8:20], mapped, password)
+
+
+def _signed(kind: bytes, transaction: bytes, body: bytes, password: bytes) -> bytes:
+    """A STUN message with MESSAGE-INTEGRITY and FINGERPRINT."""
 
     def head(more: int) -> bytes:
-        return struct.pack("!HHI", 1, len(body) + more, COOKIE) + transaction
+        return kind + struct.pack("!HI", len(body) + more, COOKIE) + transaction
 
     digest = hmac.digest(password, head(24) + body, "sha1")
     body += struct.pack("!HH", 8, 20) + digest
