@@ -6,15 +6,17 @@ The newest state of each room waits until it is told; a failure is logged and tr
 
 import asyncio
 import logging
+import time
 from typing import Any, Protocol
 
-from liveserver.media.stage import Broadcast, Stage
+from liveserver.media.stage import WAITING_SECONDS, Broadcast, Now, Stage
 from rooms.errors import NotFound, Refusal
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 QUALITY_SECONDS = 5  # between two `video.quality` of a room
+SETTLE_SECONDS = 1.0  # between two looks at pictures that an earlier process left
 
 
 class Rooms(Protocol):
@@ -28,15 +30,23 @@ class Rooms(Protocol):
 
 
 class Announcer:
-    """`tell` is the stage's report; `run` is a background task of the process."""
+    """
+    `tell` is the stage's report; `run` and `settle` are background tasks of the process.
 
-    def __init__(self, rooms: Rooms) -> None:
+    The stage of a new process knows nothing of the pictures that an earlier one left on record.
+    They wait for their hosts as long as those of the stage do, and are given up here.
+    """
+
+    def __init__(self, rooms: Rooms, now: Now = time.monotonic) -> None:
         self._rooms = rooms
+        self._now = now
+        self._left: dict[str, float] = {}  # room with such a picture -> when it is given up
         self._waiting: dict[str, dict[str, Any] | None] = {}
         self._news = asyncio.Event()
 
     def tell(self, room: str, video: dict[str, Any] | None) -> None:
         """The newest state of a room's picture. Returns at once."""
+        self._left.pop(room, None)
         self._waiting[room] = video
         self._news.set()
 
@@ -48,6 +58,19 @@ class Announcer:
             self._news.clear()
             for room in list(self._waiting):
                 await self._tell_one(room)
+
+    async def settle(self) -> None:
+        """Give up, until cancelled, pictures whose hosts did not come back to this process."""
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS)
+            self.give_up()
+
+    def give_up(self) -> None:
+        """One look."""
+        for room, until in list(self._left.items()):
+            if self._now() > until:
+                log.info("the host of %s did not come back", room)
+                self.tell(room, None)
 
     async def quality(self, stage: Stage) -> None:
         """Tell rooms how their picture is, every few seconds, until cancelled."""
@@ -87,8 +110,11 @@ class Announcer:
                 log.warning("earlier pictures cannot be read, trying again: %s", refusal)
                 await asyncio.sleep(RETRY_SECONDS)
         for room, video in found.items():
-            if video.get("state") == "live" and room not in self._waiting:
+            if room in self._waiting:
+                continue  # its host is back already
+            if video.get("state") == "live":
                 self.tell(room, {**video, "state": "waiting"})
+            self._left[room] = self._now() + WAITING_SECONDS
 
 
 def quality_of(broadcast: Broadcast) -> dict[str, Any]:

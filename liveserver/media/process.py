@@ -67,6 +67,7 @@ class Media:
         return demo | {
             "video port": self._keep_open,
             "video events": self._announcer.run,
+            "earlier video": self._announcer.settle,
             "video quality": lambda: self._announcer.quality(self.stage),
             "video clock": self._tick,
             "video requests": self._flush,
