@@ -84,12 +84,17 @@ def edit_wants(memory: Memory, request: EditProduct, wanted: Wanted) -> None:
 
 
 def edit(desk: Desk, request: EditProduct) -> Answer:
-    """Change what the catalogue says. Sales and orders keep what they were made with."""
+    """
+    Change what the catalogue says. Sales and orders keep what they were made with. What says so
+    already is no change: nothing is written and no room hears of it.
+    """
     row = _product(desk, request.product)
     unknown = request.changes.keys() - set(EDITABLE)
     if unknown or not request.changes:
         raise Invalid(f"these may be changed: {', '.join(EDITABLE)}", fields=sorted(unknown))
     _check_fields(request.changes)
+    if all(getattr(row, name) == value for name, value in request.changes.items()):
+        return desk.product_answer(row)
     for name, value in request.changes.items():
         setattr(row, name, value)
     desk.out.products = [other for other in desk.out.products if other.id != row.id]
@@ -140,14 +145,17 @@ def set_grant(desk: Desk, request: SetGrant) -> Answer:
     used = 0 if grant is None else grant.used
     if request.units_max is not None and request.units_max < used:
         raise Invalid(f"{used} units are used already", field="units_max", used=used)
+    new = grant is None
     if grant is None:
         grant = desk.facts.grants[place] = GrantRow(
             product_id=row.id, room=request.room, min_price_cents=None, units_max=None, used=0
         )
-    grant.min_price_cents, grant.units_max = request.min_price_cents, request.units_max
-    desk.out.grants = [other for other in desk.out.grants if other is not grant]
-    desk.out.grants.append(grant)
-    desk.products_changed.add(row.id)
+    asked = (request.min_price_cents, request.units_max)
+    if new or (grant.min_price_cents, grant.units_max) != asked:
+        grant.min_price_cents, grant.units_max = asked
+        desk.out.grants = [other for other in desk.out.grants if other is not grant]
+        desk.out.grants.append(grant)
+        desk.products_changed.add(row.id)
     shape = Grant(
         product_id=row.id,
         room=request.room,

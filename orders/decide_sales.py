@@ -121,6 +121,8 @@ def _move_times(row: SaleRow, changes: dict[str, Any]) -> None:
 def _resize(desk: Desk, draft: SaleDraft, units: int) -> None:
     row = draft.row
     more = units - row.units
+    if not more:
+        return
     grant = desk.facts.grants.get((row.product_id, row.room))
     if row.granted and grant is not None and more > 0:
         check_grant_units(grant, more)

@@ -358,8 +358,14 @@ class Desk:
         return lambda: msgspec.json.encode(row.shape())
 
     def sale_answer(self, row: SaleRow) -> Answer:
-        """A sale as it is at the end of the batch."""
-        return lambda: msgspec.json.encode(row.shape(self.memory.fence))
+        """A sale as it is at the end of the batch; in its old version where nothing changed."""
+
+        def shown() -> bytes:
+            draft = self.sales[row.id]
+            stored = draft.row if draft.changed else draft.base
+            return msgspec.json.encode(stored.shape(self.memory.fence))
+
+        return shown
 
     # ── the end of the batch ────────────────────────────────────────────────────────────────
 

@@ -127,6 +127,48 @@ async def test_vendure_3508_check_and_allocation_are_one(database_url: str) -> N
         assert await audit(engine) == []
 
 
+async def test_vendure_1738_a_cart_from_before_the_last_unit_went_is_refused(
+    database_url: str,
+) -> None:
+    """Filled while there was stock, checked out when there is less: all of it or nothing."""
+    async with open_shop(database_url) as (shop, engine):
+        mug, pot = await shop.product(stock=20), await shop.product("pot", stock=20)
+        cart = order({mug.id: 5, pot.id: 1}, "ann")
+        await shop.ask(order({mug.id: 17}, "bob"))
+        with pytest.raises(SoldOut):
+            await shop.ask(cart)
+        assert await stock_of(engine, mug.id) == (20, 17)
+        assert await stock_of(engine, pot.id) == (20, 0)
+        await shop.ask(order({mug.id: 3}, "eve"))
+        with pytest.raises(SoldOut):
+            await shop.ask(order({mug.id: 1, pot.id: 1}, "ann", key="k2"))
+        assert await held(engine, mug.id) == 20
+        assert await audit(engine) == []
+
+
+async def test_django_oscar_2102_every_checkout_at_once_is_in_the_count(database_url: str) -> None:
+    """Ten buyers place their orders in the same moment: ten are allocated, not one."""
+    async with open_shop(database_url) as (shop, engine):
+        mug = await shop.product(stock=50)
+        results = await at_once(shop, [order({mug.id: 2}, f"b{n}") for n in range(10)])
+        assert len(done(results)) == 10
+        assert await stock_of(engine, mug.id) == (50, 20)
+        assert await held(engine, mug.id) == 20
+
+
+async def test_django_shop_888_carts_with_the_last_unit_are_bought_once(database_url: str) -> None:
+    """Each cart is sent twice by a hasty finger: one buyer has the unit, the other nothing."""
+    async with open_shop(database_url) as (shop, engine):
+        last, pot = await shop.product(stock=1), await shop.product("pot", stock=10)
+        carts = [order({last.id: 1, pot.id: 1}, buyer) for buyer in ("ann", "bob")]
+        results = await at_once(shop, [*carts, *carts])
+        assert len({result["id"] for result in done(results)}) == 1
+        assert any(isinstance(result, SoldOut) for result in results)  # or: the first is in flight
+        assert await stock_of(engine, last.id) == (1, 1)
+        assert await stock_of(engine, pot.id) == (10, 1)
+        assert await audit(engine) == []
+
+
 async def test_woocommerce_44273_a_refund_and_an_order_share_no_unit(database_url: str) -> None:
     """The unit that a refund puts back is sold once, however often both are asked at once."""
     async with open_shop(database_url) as (shop, engine):

@@ -9,7 +9,7 @@ import pytest
 from orders import schema_sql as t
 from orders.audit_sql import audit
 from orders.errors import Forbidden, Invalid
-from orders.requests import Cancel, CancelSale, EditSale, SetGrant
+from orders.requests import Cancel, CancelSale, EditProduct, EditSale, SetGrant
 from tests.orders.shop import open_shop, reserve
 from tests.orders.test_payments import rows_of
 from tests.orders.test_shelf import order
@@ -96,3 +96,20 @@ async def test_an_edit_during_the_sale_leaves_orders_as_they_are(database_url: s
         (row,) = await rows_of(engine, t.orders)
         assert (row.state, row.quantity, row.amount_cents) == ("reserved", 3, before.amount_cents)
         assert await audit(engine) == []
+
+
+async def test_an_edit_that_changes_nothing_is_no_version_and_no_news(database_url: str) -> None:
+    """A page that saves what it read; the next real edit has a version that nobody has seen."""
+    async with open_shop(database_url) as (shop, _engine):
+        mug = await shop.product(stock=50, title="Mug")
+        sale = await shop.sale(units=10)
+        await shop.ask(SetGrant(product=mug.id, room="demo", units_max=20))
+        told = len(shop.news)
+        same = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 10}))
+        assert (same["version"], same["units_total"]) == (sale.version, 10)
+        await shop.ask(EditProduct(product=mug.id, changes={"title": "Mug"}))
+        await shop.ask(SetGrant(product=mug.id, room="demo", units_max=20))
+        assert len(shop.news) == told
+        edited = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 11}))
+        assert edited["version"] == sale.version + 1
+        assert [one.version for one in shop.news[-1].sales] == [sale.version + 1]
