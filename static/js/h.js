@@ -105,44 +105,36 @@ export function keyed(parent, items, key, make, update) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** 24 × 24 line drawings. */
-const ICONS = {
+/** 24 × 24 line drawings: those of the live room. For the others see icons.js. */
+export const ICONS = {
   bag: ["M5 8h14l-1 12H6L5 8z", "M9 8V6a3 3 0 0 1 6 0v2"],
   heart: ["M12 20s-7.5-4.6-7.5-10A4.2 4.2 0 0 1 12 7.3 4.2 4.2 0 0 1 19.500 10c0 5.400-7.500 10-7.500 10z"],
   send: ["M4 12l16-8-6 16-3-6-7-2z"],
   close: ["M6 6l12 12", "M18 6L6 18"],
   bolt: ["M13 3L5 14h6l-1 7 8-11h-6l1-7z"],
-  eye: ["M2.500 12S6 5.500 12 5.500 21.500 12 21.500 12 18 18.500 12 18.500 2.500 12 2.500 12z", "M12 9.500a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5z"],
-  up: ["M6 15l6-6 6 6"],
   down: ["M6 9l6 6 6-6"],
-  pin: ["M9 4h6l-1 6 3 3H7l3-3-1-6z", "M12 13v7"],
-  plus: ["M12 5v14", "M5 12h14"],
-  minus: ["M5 12h14"],
   horn: ["M4 10v4h3l8 4V6L7 10H4z", "M18 9.500a4 4 0 0 1 0 5"],
   barrage: ["M3 6h11", "M8 12h13", "M3 18h8"],
   check: ["M5 12.500l4.500 4.500L19 7.500"],
   sound: ["M4 9.500v5h3.500L12 18.500v-13L7.500 9.500H4z", "M15.500 9a4 4 0 0 1 0 6", "M18 6.500a7.500 7.500 0 0 1 0 11"],
-  camera: ["M4 7h11v10H4z", "M15 10.500l5-3v9l-5-3"],
-  clock: ["M12 3.500a8.500 8.500 0 1 0 0 17 8.500 8.500 0 0 0 0-17z", "M12 8v4.500l3 2"],
   back: ["M14 6l-6 6 6 6"],
   reply: ["M9 7l-5 5 5 5", "M4 12h9a6 6 0 0 1 6 6v1"],
-  block: ["M12 3.500a8.500 8.500 0 1 0 0 17 8.500 8.500 0 0 0 0-17z", "M6 6l12 12"],
-  copy: ["M9 9h11v11H9z", "M15 9V4H4v11h5"],
   more: ["M5 12h.01", "M12 12h.01", "M19 12h.01"],
-  grip: ["M9 6h.01", "M15 6h.01", "M9 12h.01", "M15 12h.01", "M9 18h.01", "M15 18h.01"],
   list: ["M8 6h12", "M8 12h12", "M8 18h12", "M4 6h.01", "M4 12h.01", "M4 18h.01"],
   sliders: ["M4 7h9", "M17 7h3", "M15 5v4", "M4 12h3", "M11 12h9", "M9 10v4", "M4 17h9", "M17 17h3", "M15 15v4"],
-  shop: ["M4 9l1.500-5h13L20 9", "M4 9h16v2a2.700 2.700 0 0 1-5.300 0 2.700 2.700 0 0 1-5.400 0A2.700 2.700 0 0 1 4 11V9z", "M6 13.500V20h12v-6.500"],
 };
 
 /** A picture beside words; hidden from screen readers. @param {keyof typeof ICONS} name */
-export function icon(name) {
+export const icon = (name) => drawing(ICONS[name]);
+
+/** @param {string[]} lines paths of SVG */
+export function drawing(lines) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
   svg.setAttribute("focusable", "false");
-  for (const line of ICONS[name]) {
+  for (const line of lines) {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("d", line);
     svg.append(path);

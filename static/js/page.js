@@ -4,10 +4,9 @@
 import { asProblem } from "./api.js";
 import { config } from "./config.js";
 import { startElder } from "./elder.js";
-import { append, fill, h } from "./h.js";
+import { fill, h } from "./h.js";
 import { start as startWords, t } from "./i18n.js";
 import { failure } from "./components/product-bits.js";
-import { siteHeader } from "./components/site-header.js";
 
 const BROKEN = "页面没有加载完整，请刷新。 The page did not load completely. Please reload.";
 
@@ -45,15 +44,4 @@ export async function begin(title, show) {
 /** @param {string} text */
 export function entitle(text) {
   document.title = `${text} · ${config().shop_name || t("site.name")}`;
-}
-
-/**
- * The frame of a page with a header. @param {{title: string, lead?: string, wide?: boolean}} options
- * @param {...import("./h.js").Child|import("./h.js").Child[]} children
- */
-export function frame({ title, lead, wide = false }, ...children) {
-  const main = h("main", { class: wide ? "column wide" : "column", id: "main" }, h("h1", null, title), lead ? h("p", { class: "lead" }, lead) : null);
-  append(main, children);
-  fill(app(), h("a", { href: "#main", class: "skip" }, t("common.skip")), siteHeader(), main);
-  return main;
 }

@@ -10,7 +10,7 @@
  */
 
 import { Problem } from "./api.js";
-import { load, save } from "./storage.js";
+import { PENDING, load, save } from "./storage.js";
 
 /**
  * What somebody wants to buy: units of a flash sale, or of a product at its ordinary price.
@@ -19,7 +19,6 @@ import { load, save } from "./storage.js";
  * @typedef {Wish & {key: string, at: number}} Pending
  */
 
-const NAME = "pending";
 /** A press older than this is history: its order, if any, stands in the list of orders. In ms. */
 export const PENDING_LIFE_MS = 15 * 60_000;
 /** Waits between tries with the same key, in ms; after the last one the buyer is told. */
@@ -33,7 +32,7 @@ export function newKey() {
 
 /** All reservations on their way of one user, dropping those that are too old. @param {string} user @param {number} now */
 export function pendingOf(user, now) {
-  const all = /** @type {Pending[]} */ (load(NAME) || []);
+  const all = /** @type {Pending[]} */ (load(PENDING) || []);
   return all.filter((entry) => entry.user === user && now - entry.at < PENDING_LIFE_MS);
 }
 
@@ -42,16 +41,16 @@ const about = (wish) => (wish.sale ? `sale ${wish.sale}` : `product ${wish.produ
 
 /** @param {Pending} entry */
 function keep(entry) {
-  const others = /** @type {Pending[]} */ (load(NAME) || []).filter(
+  const others = /** @type {Pending[]} */ (load(PENDING) || []).filter(
     (other) => about(other) !== about(entry) && entry.at - other.at < PENDING_LIFE_MS,
   );
-  save(NAME, [...others, entry]);
+  save(PENDING, [...others, entry]);
 }
 
 /** @param {string} key */
 function forget(key) {
-  const others = /** @type {Pending[]} */ (load(NAME) || []).filter((other) => other.key !== key);
-  save(NAME, others.length ? others : null);
+  const others = /** @type {Pending[]} */ (load(PENDING) || []).filter((other) => other.key !== key);
+  save(PENDING, others.length ? others : null);
 }
 
 /**

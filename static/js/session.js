@@ -6,7 +6,7 @@
  * Watching asks for nothing: a visitor without a session becomes a guest silently.
  */
 
-import { Problem, asProblem, call, get, post } from "./api.js";
+import { asProblem, call, get, post } from "./api.js";
 import { bearer, framed, hold } from "./bearer.js";
 import { config } from "./config.js";
 import { load, save } from "./storage.js";
@@ -22,8 +22,8 @@ export const me = () => known;
 /** Whether somebody signed in with an account. */
 export const isAccount = () => Boolean(known && !known.guest);
 
-/** @param {any} answer @returns {Session} */
-function remember(answer) {
+/** From now on this page is whom the server answered. @param {any} answer @returns {Session} */
+export function remember(answer) {
   known = {
     user: answer.user,
     name: answer.name || "",
@@ -57,8 +57,7 @@ export async function find() {
   } catch (error) {
     const problem = asProblem(error);
     if (problem.name === "unauthorized") {
-      known = null;
-      save("session", null);
+      forget();
       return null;
     }
     if (problem.status === 404 || problem.status === 405) return (known = load("session"));
@@ -91,22 +90,8 @@ export async function ensure() {
   return (await find()) || remember(await post("/v1/session", {}));
 }
 
-/** Gives a guest a name; the guest stays the same person. @param {string} name */
-export async function rename(name) {
-  return remember(await post("/v1/session", { name }));
-}
-
-/** @param {string} user @param {string} password */
-export async function signIn(user, password) {
-  return remember(await post("/v1/session", { user, password }));
-}
-
-export async function signOut() {
-  try {
-    await call("DELETE", "/v1/session");
-  } catch (error) {
-    if (!(error instanceof Problem) || error.name !== "unauthorized") throw error;
-  }
+/** From now on this page is nobody. */
+export function forget() {
   known = null;
   save("session", null);
 }

@@ -2,6 +2,8 @@
 /** localStorage that never throws: private windows and full disks lose a preference, not the page. */
 
 const PREFIX = "liveserver.";
+/** The name of presses that were never answered (pending.js). */
+export const PENDING = "pending";
 
 /** @param {string} name @returns {any} what was saved, or null */
 export function load(name) {

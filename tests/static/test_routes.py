@@ -36,7 +36,7 @@ WAYS = {
         "video/whep.js",
         "video/whip.js",
     },
-    r"\bXMLHttpRequest\b": {"floor.js"},
+    r"\bXMLHttpRequest\b": {"plain.js"},
     r"\bnew Centrifuge\(": {"socket.js"},
     r"\bWebSocket\(|\bEventSource\(|sendBeacon\(|importScripts\(|\bnew Worker\(": set(),
 }
@@ -152,7 +152,7 @@ def test_words_that_are_filled_in_stand_in_their_module() -> None:
 def test_links_lead_to_pages_that_there_are() -> None:
     pages = {route.path for route in ROUTES if route.method == "GET"}
     lost = [one for one in TO_PAGES if not any(fits(one.path, page) for page in pages)]
-    assert lost == []
+    assert [one for one in lost if not (JS.parents[1] / one.path[1:]).is_file()] == []
 
 
 @pytest.mark.parametrize("way", WAYS)

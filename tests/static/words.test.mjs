@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { cents, count, countdown, elapsed, money, percentOff, plainPrice } from "../../static/js/format.js";
+import { count, countdown, money, percentOff } from "../../static/js/format.js";
+import { cents, elapsed, plainPrice } from "../../static/js/format-more.js";
 import { choose, t, use } from "../../static/js/i18n.js";
 
 const words = (locale) => JSON.parse(readFileSync(new URL(`../../static/js/i18n/${locale}.json`, import.meta.url), "utf8"));

@@ -3,9 +3,10 @@
 
 import { clock } from "../clock.js";
 import { money } from "../format.js";
-import { h, icon } from "../h.js";
+import { h } from "../h.js";
 import { t } from "../i18n.js";
-import { buy } from "../orders-api.js";
+import { icon } from "../icons.js";
+import { buy } from "../buying.js";
 import { phase } from "../room-state.js";
 import { BuySheet, facts } from "./buy-sheet.js";
 import { countDown } from "./count-down.js";

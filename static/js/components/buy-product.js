@@ -7,15 +7,15 @@
  */
 
 import { asProblem } from "../api.js";
-import { host } from "../embed/host.js";
+import { host } from "../embed/around.js";
 import { count, money } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { buy } from "../orders-api.js";
+import { buy } from "../buying.js";
 import { BuySheet, facts } from "./buy-sheet.js";
 import { field, picture } from "./product-bits.js";
 import { openSale } from "./shelf-view.js";
-import { toast } from "./sheet.js";
+import { toast } from "./toast.js";
 
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {import("../types.js").ShelfItem} ShelfItem */

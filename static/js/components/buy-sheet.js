@@ -9,8 +9,9 @@
  */
 
 import { asProblem } from "../api.js";
-import { fill, h, icon } from "../h.js";
+import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { ensure, isAccount, me } from "../session.js";
 import { onTick } from "../ticker.js";
 import { orderCard } from "./order-card.js";

@@ -8,7 +8,7 @@
  */
 
 import { get, path, post } from "../api.js";
-import { dateTime } from "../format.js";
+import { dateTime } from "../format-more.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { makeForm } from "./form.js";

@@ -5,10 +5,10 @@
  * testids: name-sheet, name-input, name-save
  */
 
+import { rename } from "../account.js";
 import { explain } from "../api.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { rename } from "../session.js";
 import { save } from "../storage.js";
 import { busy, field } from "./product-bits.js";
 import { makeSheet } from "./sheet.js";

@@ -12,9 +12,11 @@
 import { explain } from "../api.js";
 import { clock } from "../clock.js";
 import { config } from "../config.js";
-import { dateTime, money } from "../format.js";
-import { fill, h, icon, isSafeUrl } from "../h.js";
+import { money } from "../format.js";
+import { dateTime } from "../format-more.js";
+import { fill, h, isSafeUrl } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { cancel, isPayable, pay } from "../orders-api.js";
 import { DeliveryPlace } from "./delivery-form.js";
 import { countDown } from "./count-down.js";

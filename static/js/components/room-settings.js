@@ -12,44 +12,30 @@ import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { keepSaving, saving } from "../saver.js";
 import { load, save } from "../storage.js";
+import { elderButton } from "./elder-button.js";
+import { keepTaste, ownTaste } from "./own-taste.js";
 import { makeSheet } from "./sheet.js";
 
 /** @typedef {import("../danmaku/taste.js").Taste} Taste */
 
-/** What this browser keeps. */
-export function ownTaste() {
-  return asTaste(load("taste"));
-}
-
-/** @param {Taste} taste */
-function keep(taste) {
-  save("taste", taste);
-}
-
-/** Nothing of this person from now on. @param {string} id @param {string} name @returns {Taste} */
-export function blockUser(id, name) {
-  const taste = ownTaste();
-  const changed = asTaste({ ...taste, users: [...taste.users.filter((user) => user.id !== id), { id, name }] });
-  keep(changed);
-  return changed;
-}
-
 /**
  * @param {{onTaste: (taste: Taste) => void, paused: boolean, onPause: (paused: boolean) => void,
- *   more?: HTMLElement[]}} ways
+ *   onCaptions: () => void, onSaver: () => void}} ways
  */
-export function openSettings({ onTaste, paused, onPause, more = [] }) {
+export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver }) {
   let taste = ownTaste();
   const sheet = makeSheet({ title: t("settings.title"), testid: "settings" });
   const change = (/** @type {Partial<Taste>} */ part) => {
     taste = asTaste({ ...taste, ...part });
-    keep(taste);
+    keepTaste(taste);
     onTaste(taste);
   };
   const draw = () =>
     fill(
       sheet.body,
-      ...more,
+      h("div", { class: "settings-row" }, elderButton()),
+      captionSwitch(onCaptions),
+      saverSwitch(onSaver),
       h("h3", { class: "settings-head" }, t("settings.danmaku")),
       pauseSwitch(paused, onPause),
       ...Object.keys(RANGES).map((name) => slider(name, taste, change)),
@@ -63,7 +49,7 @@ export function openSettings({ onTaste, paused, onPause, more = [] }) {
 }
 
 /** Whether what is said is shown in words. @param {() => void} onChange */
-export function captionSwitch(onChange) {
+function captionSwitch(onChange) {
   const input = h("input", { type: "checkbox", checked: load("captions") !== false, testid: "captions-switch" });
   input.addEventListener("change", () => {
     save("captions", input.checked);
@@ -73,7 +59,7 @@ export function captionSwitch(onChange) {
 }
 
 /** Whether data is saved. @param {() => void} onChange */
-export function saverSwitch(onChange) {
+function saverSwitch(onChange) {
   const input = h("input", { type: "checkbox", checked: saving(), testid: "saver-switch" });
   input.addEventListener("change", () => {
     keepSaving(input.checked);

@@ -2,7 +2,7 @@
 /**
  * The shelf as viewers see it: numbered rows in the host's order, each with its way to buy.
  *
- * testids: shelf-sheet, shelf-item (data-product), shelf-number, shelf-buy (the flash sale of it),
+ * testids: shelf-item (data-product), shelf-number, shelf-buy (the flash sale of it),
  * shelf-more (the product itself)
  */
 
@@ -13,7 +13,6 @@ import { t } from "../i18n.js";
 import { phase } from "../room-state.js";
 import { saving } from "../saver.js";
 import { chip, empty, picture, priceBlock } from "./product-bits.js";
-import { makeSheet } from "./sheet.js";
 
 /** @typedef {import("../types.js").ShelfItem} ShelfItem */
 /** @typedef {import("../types.js").FlashSale} FlashSale */
@@ -42,10 +41,7 @@ export function showStock(row, item) {
 export function shelfList(store, ways) {
   const list = h("ol", { class: "shelf-list" });
   const holder = h("div", null, list);
-  const row = (/** @type {ShelfItem} */ item) => {
-    const element = h("li", { class: "shelf-item", testid: "shelf-item", "data-product": item.id });
-    return element;
-  };
+  const row = (/** @type {ShelfItem} */ item) => h("li", { class: "shelf-item", testid: "shelf-item", "data-product": item.id });
   const draw = () => {
     const { shelf, flash_sales: sales, pinned } = store.state;
     fill(holder, shelf.length ? list : empty(t("shelf.empty"), t("shelf.empty_text")));
@@ -84,19 +80,4 @@ function fillRow(element, item, sale, pinned, { onSale, onProduct }) {
     ),
     action,
   );
-}
-
-/** @param {RoomStore} store @param {Ways} ways */
-export function openShelfSheet(store, { onSale, onProduct }) {
-  const onState = () => view.draw();
-  const sheet = makeSheet({ title: t("shelf.title"), testid: "shelf-sheet", onClose: () => store.removeEventListener("state", onState) });
-  const leave = (/** @type {(id: string) => void} */ way) => (/** @type {string} */ id) => {
-    sheet.close();
-    way(id);
-  };
-  const view = shelfList(store, { onSale: leave(onSale), onProduct });
-  store.addEventListener("state", onState);
-  view.draw();
-  fill(sheet.body, view.element);
-  sheet.open();
 }

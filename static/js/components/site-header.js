@@ -7,22 +7,15 @@
  */
 
 import { config } from "../config.js";
-import { elderButton } from "../elder.js";
-import { h, icon } from "../h.js";
-import { change, locale, t } from "../i18n.js";
-import { isAccount, me, signInAddress, signOut } from "../session.js";
-import { toast } from "./sheet.js";
+import { h } from "../h.js";
+import { t } from "../i18n.js";
+import { icon } from "../icons.js";
+import { signOut } from "../account.js";
+import { isAccount, me, signInAddress } from "../session.js";
+import { elderButton } from "./elder-button.js";
+import { languageButton } from "./language.js";
+import { toast } from "./toast.js";
 import { explain, path } from "../api.js";
-
-/** Switches to the other language. @param {boolean} [short] two letters, where there is little room */
-export function languageButton(short = false) {
-  const other = locale() === "en" ? "zh-CN" : "en";
-  return h(
-    "button",
-    { type: "button", class: "link-button", testid: "language", lang: other, on: { click: () => change(other) } },
-    other === "zh-CN" ? "中文" : short ? "EN" : "English",
-  );
-}
 
 /** @param {string} href @param {string} text @param {string} testid */
 function way(href, text, testid) {

@@ -2,22 +2,19 @@
 /**
  * Ways to sign in and to one's orders. In the page of a shop both stay there: the shop signs its
  * viewers in, and the orders open in the room.
- *
- * testids: orders-sheet, order-card …
  */
 
-import { explain } from "../api.js";
 import { framed } from "../bearer.js";
-import { host } from "../embed/host.js";
-import { fill, h } from "../h.js";
+import { host } from "../embed/around.js";
+import { h } from "../h.js";
 import { t } from "../i18n.js";
-import { list } from "../orders-api.js";
+import { later, pressed } from "../later.js";
 import { signInAddress } from "../session.js";
-import { orderCard } from "./order-card.js";
-import { empty, failure } from "./product-bits.js";
-import { makeSheet, toast } from "./sheet.js";
+import { toast } from "./toast.js";
 
 /** @typedef {import("../h.js").Child} Child */
+
+const openOrders = pressed(later(() => import("./orders-sheet.js")));
 
 /** A link, or in a frame a button, that leads to signing in. @param {Record<string, any>} props @param {string} words */
 export function signInWay(props, words) {
@@ -37,17 +34,5 @@ export function goSignIn() {
 /** A link, or in a frame a button, that leads to one's orders. @param {Record<string, any>} props @param {...Child} children */
 export function ordersWay(props, ...children) {
   if (!framed) return h("a", { ...props, href: "/orders" }, ...children);
-  return h("button", { ...props, type: "button", on: { click: () => void openOrders() } }, ...children);
-}
-
-/** The newest orders, in the room. Older ones are the shop's to show. */
-async function openOrders() {
-  const sheet = makeSheet({ title: t("orders.title"), testid: "orders-sheet" });
-  sheet.open();
-  try {
-    const { items } = await list();
-    fill(sheet.body, items.length ? items.map((order) => orderCard(order)) : empty(t("orders.none"), t("orders.none_text")));
-  } catch (error) {
-    fill(sheet.body, failure(explain(error)));
-  }
+  return h("button", { ...props, type: "button", on: { click: () => void openOrders((sheet) => sheet.openOrders()) } }, ...children);
 }

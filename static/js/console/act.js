@@ -9,7 +9,7 @@
 
 import { explain } from "../api.js";
 import { busy } from "../components/product-bits.js";
-import { toast } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
 

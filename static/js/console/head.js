@@ -9,9 +9,11 @@
 import { path, post } from "../api.js";
 import { clock } from "../clock.js";
 import { ConnectionBar } from "../components/connection-bar.js";
-import { count, elapsed } from "../format.js";
-import { fill, h, icon } from "../h.js";
+import { count } from "../format.js";
+import { elapsed } from "../format-more.js";
+import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { me } from "../session.js";
 import { onTick } from "../ticker.js";
 import { HOLD_MS, holdButton } from "./hold.js";

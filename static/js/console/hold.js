@@ -4,7 +4,8 @@
  * press says so; assistive technology that can only press is asked instead.
  */
 
-import { ask, toast } from "../components/sheet.js";
+import { ask } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 

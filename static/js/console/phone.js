@@ -8,8 +8,9 @@
  */
 
 import { makeSheet } from "../components/sheet.js";
-import { fill, h, icon } from "../h.js";
+import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 
 /** @typedef {{title: string, nodes: Node[]}} Panel */
 

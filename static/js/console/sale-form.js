@@ -11,7 +11,8 @@ import { asProblem, path, post } from "../api.js";
 import { FlashCard } from "../components/flash-card.js";
 import { field } from "../components/product-bits.js";
 import { clock } from "../clock.js";
-import { cents, money, plainPrice } from "../format.js";
+import { money } from "../format.js";
+import { cents, plainPrice } from "../format-more.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
 

@@ -12,8 +12,9 @@ import { chip, priceBlock } from "../components/product-bits.js";
 import { makeSheet } from "../components/sheet.js";
 import { clock } from "../clock.js";
 import { count } from "../format.js";
-import { append, fill, h, icon, keyed } from "../h.js";
+import { append, fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { phase } from "../room-state.js";
 import { HOLD_MS, holdButton } from "./hold.js";
 

@@ -9,8 +9,9 @@
 import { path, put } from "../api.js";
 import { field, picture, priceBlock } from "../components/product-bits.js";
 import { showStock } from "../components/shelf-view.js";
-import { fill, h, icon, keyed } from "../h.js";
+import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { dragRows } from "./drag.js";
 
 /** @typedef {import("../types.js").ShelfItem} ShelfItem */

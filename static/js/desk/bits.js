@@ -2,7 +2,7 @@
 /** What all parts of the merchant's desk use: tables, and words for what went wrong. */
 
 import { explain } from "../api.js";
-import { toast } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
 import { h } from "../h.js";
 
 /** @param {unknown} error */

@@ -11,10 +11,13 @@ import { get, patch, path, post } from "../api.js";
 import { clock } from "../clock.js";
 import { makeForm } from "../components/form.js";
 import { busy, chip, empty, field } from "../components/product-bits.js";
-import { ask, makeSheet, toast } from "../components/sheet.js";
-import { cents, count, dateTime, money } from "../format.js";
-import { fill, h, icon, keyed } from "../h.js";
+import { ask, makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { count, money } from "../format.js";
+import { cents, dateTime } from "../format-more.js";
+import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { complain } from "./bits.js";
 
 /** @typedef {import("../types.js").Coupon} Coupon */

@@ -9,7 +9,8 @@
 import { get } from "../api.js";
 import { orderState } from "../components/order-card.js";
 import { busy, chip, empty } from "../components/product-bits.js";
-import { dateTime, money } from "../format.js";
+import { money } from "../format.js";
+import { dateTime } from "../format-more.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { complain, deskTable } from "./bits.js";

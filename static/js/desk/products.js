@@ -13,10 +13,13 @@
 import { get, patch, path, post, put, upload } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { chip, empty, field, picture } from "../components/product-bits.js";
-import { makeSheet, toast } from "../components/sheet.js";
-import { cents, count, money, plainPrice } from "../format.js";
-import { fill, h, icon, keyed } from "../h.js";
+import { makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { count, money } from "../format.js";
+import { cents, plainPrice } from "../format-more.js";
+import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { complain } from "./bits.js";
 import { PICTURE_TYPES, fittingPicture } from "./picture.js";
 

@@ -9,7 +9,8 @@
 import { get, patch, post } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { busy, field } from "../components/product-bits.js";
-import { ask, toast } from "../components/sheet.js";
+import { ask } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { complain } from "./bits.js";

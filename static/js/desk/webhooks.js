@@ -10,8 +10,9 @@
 import { get, patch, path, post, remove } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { busy, chip, field } from "../components/product-bits.js";
-import { ask, toast } from "../components/sheet.js";
-import { dateTime } from "../format.js";
+import { ask } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { dateTime } from "../format-more.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { complain, deskTable } from "./bits.js";

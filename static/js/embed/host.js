@@ -7,6 +7,7 @@
 import { framed } from "../bearer.js";
 import { config } from "../config.js";
 import { Problem } from "../api.js";
+import { around } from "./around.js";
 import { FROM_HOST, ORDER_STEPS, read, wrap } from "./messages.js";
 
 /** @typedef {import("../types.js").Order} Order */
@@ -136,12 +137,6 @@ export class Host extends EventTarget {
   }
 }
 
-/** @type {Host|null} */
-let known = null;
-
-/** The shop's page around this room; null where there is none. */
-export const host = () => known;
-
 /**
  * Meets the page around this one. A page that stands alone, or in the page of somebody who is not
  * listed, goes on as the ordinary room; the browser shows that one in no frame.
@@ -155,9 +150,10 @@ export function meetHost(room) {
     location.replace(`/rooms/${encodeURIComponent(room)}`);
     return null;
   }
-  known = new Host(origin, window.parent);
+  const host = new Host(origin, window.parent);
+  around(host);
   document.addEventListener("click", openOutside, true);
-  return known;
+  return host;
 }
 
 /** Other pages open in a tab of their own: no frame may show them. @param {MouseEvent} event */

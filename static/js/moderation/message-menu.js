@@ -1,8 +1,7 @@
 // @ts-check
 /**
  * What can be done about a message of somebody else: everybody answers or copies it; staff delete it,
- * mute or ban who wrote it; viewers report it, or read no more of that person. Opened by the button of its row, by the arrow keys of the log and Enter, and on
- * a phone by a long press.
+ * mute or ban who wrote it; viewers report it, or read no more of that person. message-buttons.js opens it.
  *
  * testids: message-menu, message-reply, message-copy, message-block, message-reason, message-delete, message-mute (data-seconds), message-ban,
  * message-all, report-form, report-reason, report-note, report-send, report-problem
@@ -11,77 +10,21 @@
 import { explain } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { busy, field } from "../components/product-bits.js";
-import { makeSheet, toast } from "../components/sheet.js";
-import { append, h, icon } from "../h.js";
+import { makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { append, h } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { REASONS, moderationOf } from "./api.js";
 
 /** @typedef {import("../types.js").ChatMessage} ChatMessage */
+/** @typedef {import("./message-buttons.js").MenuWays} MenuWays */
 
-/** A press of this long opens the menu, in ms; phones' own menus take about as long. */
-const LONG_PRESS_MS = 500;
 /** Mutes that are offered, in seconds. */
 const MUTES = [60, 600, 3_600, 86_400];
 
-/**
- * `onBlock` where somebody can be blocked.
- *
- * @typedef {{onReply: (message: ChatMessage) => void, onBlock?: (user: import("../types.js").Speaker) => void}} MenuWays
- */
-
-/**
- * Makes the menus of a log work; answers what makes the button of one message.
- *
- * @param {HTMLElement} log @param {string} room @param {boolean} staff @param {MenuWays} ways
- * @returns {(message: ChatMessage) => HTMLElement}
- */
-export function messageMenus(log, room, staff, ways) {
-  /** @type {WeakMap<Element, ChatMessage>} */
-  const messages = new WeakMap();
-  const openFor = (/** @type {Element|null} */ button) => {
-    const message = button && messages.get(button);
-    if (message) openMenu(message, room, staff, ways);
-  };
-  const buttonIn = (/** @type {EventTarget|null} */ target) =>
-    target instanceof Element ? target.closest(".chat-row")?.querySelector(".chat-menu") || null : null;
-  log.addEventListener("keydown", (event) => walk(log, event));
-  longPress(log, (target) => openFor(buttonIn(target)));
-  return (message) => {
-    const label = t("message.menu", { name: message.user.name || t("chat.nameless") });
-    const button = h("button", { type: "button", class: "chat-menu", testid: "chat-menu", tabIndex: -1, "aria-label": label }, icon("more"));
-    button.addEventListener("click", () => openFor(button));
-    messages.set(button, message);
-    return button;
-  };
-}
-
-/** The arrow keys go from menu to menu; the log itself is one stop of the Tab key. @param {HTMLElement} log @param {KeyboardEvent} event */
-function walk(log, event) {
-  if (event.key !== "ArrowUp" && event.key !== "ArrowDown") return;
-  const buttons = /** @type {HTMLElement[]} */ (Array.from(log.querySelectorAll(".chat-menu")));
-  if (!buttons.length) return;
-  event.preventDefault();
-  const at = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-  const next = event.key === "ArrowUp" ? (at < 0 ? buttons.length : at) - 1 : at + 1;
-  (buttons[next] || log).focus();
-}
-
-/** @param {HTMLElement} log @param {(target: EventTarget|null) => void} action */
-function longPress(log, action) {
-  let timer = 0;
-  const stop = () => clearTimeout(timer);
-  log.addEventListener("pointerdown", (event) => {
-    stop();
-    if (event.pointerType === "touch") timer = window.setTimeout(() => action(event.target), LONG_PRESS_MS);
-  });
-  for (const type of ["pointerup", "pointercancel", "pointermove", "scroll"]) log.addEventListener(type, stop, { passive: true });
-  log.addEventListener("contextmenu", (event) => {
-    if (/** @type {PointerEvent} */ (event).pointerType === "touch") event.preventDefault();
-  });
-}
-
 /** @param {ChatMessage} message @param {string} room @param {boolean} staff @param {MenuWays} ways */
-function openMenu(message, room, staff, ways) {
+export function openMenu(message, room, staff, ways) {
   const sheet = makeSheet({ title: t("message.title"), testid: "message-menu" });
   const quote = h("blockquote", { class: "quote" }, h("bdi", { class: "quote-name" }, message.user.name || t("chat.nameless")), h("bdi", null, message.text));
   append(sheet.body, [quote, usualWays(message, sheet.close, ways), ...(staff ? staffTools(message, room, sheet.close) : [reportForm(message, room, sheet.close)])]);

@@ -7,8 +7,9 @@
 
 import { explain } from "../api.js";
 import { busy, chip, failure } from "../components/product-bits.js";
-import { makeSheet, toast } from "../components/sheet.js";
-import { dateTime } from "../format.js";
+import { makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { dateTime } from "../format-more.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { REASONS } from "./api.js";

@@ -5,7 +5,7 @@
  */
 
 import { asProblem } from "../api.js";
-import { toast } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
 import { clockTime } from "../format.js";
 import { t } from "../i18n.js";
 

@@ -9,9 +9,11 @@
 import { explain } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { failure, field } from "../components/product-bits.js";
-import { makeSheet, toast } from "../components/sheet.js";
-import { fill, h, icon } from "../h.js";
+import { makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 
 /** @typedef {import("./api.js").WordList} WordList */
 

@@ -5,12 +5,13 @@
  * testids: room-card (data-room, data-state), empty
  */
 
+import { frame } from "../components/frame.js";
 import { empty, picture } from "../components/product-bits.js";
 import { get, path } from "../api.js";
 import { count } from "../format.js";
 import { h, icon } from "../h.js";
 import { t } from "../i18n.js";
-import { begin, frame } from "../page.js";
+import { begin } from "../page.js";
 import { phase, pinnedProduct } from "../room-state.js";
 import { find, isAccount, me } from "../session.js";
 

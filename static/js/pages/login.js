@@ -5,12 +5,14 @@
  * testids: login-form, login-user, login-password, login-submit, login-problem
  */
 
+import { signIn } from "../account.js";
 import { explain } from "../api.js";
+import { frame } from "../components/frame.js";
 import { busy, field } from "../components/product-bits.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { begin, frame } from "../page.js";
-import { find, signIn } from "../session.js";
+import { begin } from "../page.js";
+import { find } from "../session.js";
 
 /** Where to go after signing in: only a path of this site. @param {string} role */
 function next(role) {

@@ -6,6 +6,7 @@
  */
 
 import { explain } from "../api.js";
+import { frame } from "../components/frame.js";
 import { empty, failure } from "../components/product-bits.js";
 import { Coupons } from "../desk/coupons.js";
 import { Orders } from "../desk/orders.js";
@@ -14,7 +15,7 @@ import { ShopDesk } from "../desk/shop.js";
 import { WebhookDesk } from "../desk/webhooks.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { begin, frame } from "../page.js";
+import { begin } from "../page.js";
 import { find, signInAddress } from "../session.js";
 
 /** How often what happened meanwhile is fetched while somebody looks, in ms. */

@@ -6,12 +6,14 @@
  * testids: orders, order-card …, orders-more, empty, sign-in
  */
 
+import { frame } from "../components/frame.js";
 import { empty, failure } from "../components/product-bits.js";
 import { orderCard } from "../components/order-card.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { list, resume } from "../orders-api.js";
-import { begin, frame } from "../page.js";
+import { resume } from "../buying.js";
+import { list } from "../orders-api.js";
+import { begin } from "../page.js";
 import { find } from "../session.js";
 import { Socket } from "../socket.js";
 import { asProblem } from "../api.js";

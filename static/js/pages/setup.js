@@ -10,14 +10,17 @@
  * user-merchant, user-save, user-problem, user-row (data-user), user-toggle, user-passwd
  */
 
+import { signIn } from "../account.js";
 import { explain, get, patch, path, post } from "../api.js";
+import { frame } from "../components/frame.js";
 import { busy, chip, empty, field } from "../components/product-bits.js";
-import { makeSheet, toast } from "../components/sheet.js";
+import { makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
 import { config } from "../config.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { begin, frame } from "../page.js";
-import { find, signIn, signInAddress } from "../session.js";
+import { begin } from "../page.js";
+import { find, signInAddress } from "../session.js";
 
 /** @typedef {import("../types.js").Room} Room */
 /** @typedef {{user: string, name: string, role: string, rooms: string[], merchant: string|null, disabled: boolean}} Account */

@@ -7,11 +7,13 @@
  */
 
 import { asProblem, explain, get, path } from "../api.js";
+import { frame } from "../components/frame.js";
 import { busy, empty } from "../components/product-bits.js";
-import { count, dateTime, elapsed, money } from "../format.js";
+import { count, money } from "../format.js";
+import { dateTime, elapsed } from "../format-more.js";
 import { append, h } from "../h.js";
 import { t } from "../i18n.js";
-import { begin, entitle, frame } from "../page.js";
+import { begin, entitle } from "../page.js";
 import { find } from "../session.js";
 
 /** @typedef {{id: string, room: string, started_at: string, ended_at: string|null, open: boolean}} Show */

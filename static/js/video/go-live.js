@@ -10,9 +10,11 @@
 
 import { explain, path, post } from "../api.js";
 import { busy, field } from "../components/product-bits.js";
-import { makeSheet, toast } from "../components/sheet.js";
-import { fill, h, icon } from "../h.js";
+import { makeSheet } from "../components/sheet.js";
+import { toast } from "../components/toast.js";
+import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
+import { icon } from "../icons.js";
 import { LOOKS, preflight } from "./preflight.js";
 import { Whip } from "./whip.js";
 

@@ -1,0 +1,24 @@
+// @ts-check
+/** Becoming somebody: a guest's name, signing in and out. */
+
+import { Problem, call, post } from "./api.js";
+import { forget, remember } from "./session.js";
+
+/** Gives a guest a name; the guest stays the same person. @param {string} name */
+export async function rename(name) {
+  return remember(await post("/v1/session", { name }));
+}
+
+/** @param {string} user @param {string} password */
+export async function signIn(user, password) {
+  return remember(await post("/v1/session", { user, password }));
+}
+
+export async function signOut() {
+  try {
+    await call("DELETE", "/v1/session");
+  } catch (error) {
+    if (!(error instanceof Problem) || error.name !== "unauthorized") throw error;
+  }
+  forget();
+}
