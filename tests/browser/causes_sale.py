@@ -2,12 +2,23 @@
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from typing import Any
 
+from aiohttp import ClientResponseError
 from playwright.async_api import Page, Route, expect
 
 from tests.browser.causes import cause
 from tests.browser.stand import Eyes, Stand, cut, token_of
+
+#: of a sale whose hold ends while somebody looks: long enough to line up before the first one does
+HOLD_SECONDS = 10
+SHOW_ROOM = """([room, lang, elder]) => {
+  const element = document.querySelector("live-room");
+  element.setAttribute("lang", lang);
+  element.toggleAttribute("elder", elder);
+  element.setAttribute("room", room);
+}"""
 
 
 def card(page: Page) -> Any:
@@ -103,6 +114,40 @@ async def my_turn(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+async def line_up(stand: Stand, sale: str) -> str:
+    """Somebody at the end of the line; their token."""
+    token = await stand.guest()
+    path = f"/v1/flash-sales/{sale}/waitlist"
+    stand.count += 1
+    key = f"line-{stand.count}"
+    await stand.api.call("POST", path, token, {"quantity": 1}, Idempotency_Key=key)
+    return token
+
+
+async def pay_at_turn(stand: Stand, sale: str, token: str) -> None:
+    """Pays what the line offers to this person, once it does."""
+    async with asyncio.timeout(60):
+        while True:
+            place = await stand.api.call("GET", f"/v1/flash-sales/{sale}/waitlist", token)
+            if place["order"]:
+                break
+            await asyncio.sleep(0.2)
+    await stand.api.call("POST", f"/v1/orders/{place['order']}/pay", token, {})
+
+
+@cause("room", "turn-missed")
+async def turn_missed(stand: Stand, eyes: Eyes) -> Page:
+    """The hold of what was offered ends by its own timer; the next in line gets it and pays."""
+    page, order, other = await in_line(stand, eyes, hold_seconds=HOLD_SECONDS)
+    behind = await line_up(stand, str(order["flash_sale"]))
+    with suppress(ClientResponseError):  # a slow machine: it has expired by itself
+        await stand.api.call("POST", f"/v1/orders/{order['id']}/cancel", other)
+    await expect(card(page).get_by_test_id("order-button")).to_be_visible()
+    await pay_at_turn(stand, str(order["flash_sale"]), behind)
+    await expect(card(page).get_by_test_id("waitlist-join")).to_be_visible()
+    return page
+
+
 @cause("room", "passed-in-line")
 async def passed(stand: Stand, eyes: Eyes) -> Page:
     """Given back without going on sale again, a unit still counts; then the limit is lowered."""
@@ -115,9 +160,13 @@ async def passed(stand: Stand, eyes: Eyes) -> Page:
     await stand.api.call("POST", f"/v1/orders/{mine['id']}/pay", token, {})
     await stand.call("POST", f"/v1/orders/{mine['id']}/refund", "merchant", reason="gift")
     await card(page).get_by_test_id("waitlist-join").click()
-    await expect(card(page).get_by_test_id("waitlist-position")).to_be_visible()
+    place = card(page).get_by_test_id("waitlist-position")
+    await expect(place).to_be_visible()
+    behind = await line_up(stand, sale)
     await stand.call("PATCH", f"/v1/flash-sales/{sale}", "merchant", per_buyer_limit=1)
     await stand.api.call("POST", f"/v1/orders/{theirs['id']}/cancel", other)
+    await pay_at_turn(stand, sale, behind)  # sold out again, or the card would say "buy"
+    await expect(place).to_have_count(0, timeout=30_000)  # the page looks after 8 to 14 s
     return page
 
 
@@ -149,22 +198,15 @@ async def signed_out(stand: Stand, eyes: Eyes) -> Page:
     return (await sheet(stand, eyes, buyers="account"))[0]
 
 
-SHOP_PAGE = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>Shop</title>
-<body style="margin:0"><main><h1 style="font-size:16px;margin:8px">The shop</h1>
-<iframe title="Live" src="{src}" style="border:0;width:100%;height:780px"></iframe></main></body>"""
-
-
 @cause("room", "embedded", brief=True)
 async def embedded(stand: Stand, eyes: Eyes) -> Page:
+    """The example's own page, with another room in its element."""
     room = await stand.room()
     await stand.sale(room, buyers="account")
     page = await eyes.person()
-    body = SHOP_PAGE.format(src=f"{stand.server.base}/embed/{room}")
-    await page.route(
-        "http://shop.test/", lambda route: route.fulfill(body=body, content_type="text/html")
-    )
-    await page.goto("http://shop.test/")
-    frame = page.frame_locator("iframe")
+    await page.goto(stand.front.origin)
+    await page.evaluate(SHOW_ROOM, [room, eyes.language, eyes.elder])
+    frame = page.frame_locator("live-room iframe")
     await frame.get_by_test_id("flash-card").first.get_by_test_id("buy-button").click()
     await frame.get_by_test_id("buy-login").click()
     await expect(frame.get_by_test_id("toast").first).to_be_visible()

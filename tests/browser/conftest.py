@@ -1,7 +1,5 @@
 """One demo shop for all page tests, and people who look at it in Chromium."""
 
-import importlib.util
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +8,12 @@ import pytest
 from playwright.async_api import Page, expect
 
 from loadtest.server import Server
+from tests.browser.storefront import storefront
 from tests.conftest import without
 from tests.e2e.browser import chromium, sign_in
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-EXAMPLE = ROOT / "examples" / "embed" / "serve.py"
 #: a busy machine may take its time; nothing waits longer than it must
 expect.set_options(timeout=15_000)
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 800}}
@@ -26,19 +24,11 @@ EXPECTED = ("Failed to load resource", "ERR_INTERNET_DISCONNECTED", "frame-ances
 Visit = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture(scope="session")
-def storefront() -> Iterator[Any]:
+@pytest.fixture(scope="session", name="storefront")
+def running_storefront() -> Iterator[Any]:
     """The example of a shop that holds a live room in its page, on a site of its own."""
-    spec = importlib.util.spec_from_file_location("storefront", EXAMPLE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.Storefront() as front:
-        thread = threading.Thread(target=front.serve_forever, args=(0.05,))
-        thread.start()
+    with storefront() as front:
         yield front
-        front.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from loadtest.server import BIN, Server
 from loadtest.shop import Shop
+from tests.browser.storefront import storefront
 
 Json = dict[str, Any]
 API_KEY = "for-the-states"
 COOKIE = "liveserver_session"
 ENVIRON = {
     "LIVESERVER_API_KEY": API_KEY,
-    "LIVESERVER_EMBED_ORIGINS": "http://shop.test",
     "LIVESERVER_MEDIA_UDP_PORT": "0",
     "LIVESERVER_WEBHOOK_ALLOWED_CIDRS": "127.0.0.0/8",
 }
@@ -29,17 +29,21 @@ Prepare = Callable[[Page], Awaitable[None]]
 
 
 class Stand:
-    """One running demo shop, its HTTP door, and an administrator `boss`."""
+    """One running demo shop, its HTTP door, an administrator `boss`, a shop's page around it."""
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
-        self.server = Server(folder / "demo", {**ENVIRON, **environ})
+        self.open = ExitStack()
+        self.front = self.open.enter_context(storefront())
+        origins = {"LIVESERVER_EMBED_ORIGINS": self.front.origin}
+        self.server = Server(folder / "demo", {**ENVIRON, **origins, **environ})
         self.others: list[Server] = []
         self.tokens: dict[str, str] = {}
         self.count = 0
 
     async def __aenter__(self) -> "Stand":
         self.server.start()
+        self.front.live = self.server.base
         await asyncio.to_thread(self._make_administrator)
         self.api = Shop(self.server.base)
         return self
@@ -57,6 +61,7 @@ class Stand:
         await self.api.session.close()
         for server in (self.server, *self.others):
             server.stop()
+        self.open.close()
 
     def another(self, name: str, *arguments: str, **environ: str) -> Server:
         """A second server, kept until the end; the same one for the same name."""

@@ -20,7 +20,7 @@ STATES = re.compile(
     r"|chat\.(banned|expired|joining|muted_all|muted_until|offline|skipped)"
     r"|video\.(connecting|away|full)|room\.(live|idle_text|ended_text)"
     r"|flash\.(upcoming|ends_in|sold_out|ended|cancelled|mine_reserved|mine_paid)"
-    r"|line\.(waiting|turn|passed)|order\.(hint_.+|completed|refunded|cancelled|reserved)"
+    r"|line\.(waiting|turn|passed|missed)|order\.(hint_.+|completed|refunded|cancelled|reserved)"
     r"|reason\.(banned|link|muted|name|repeated|slow-mode|word)"
     r"|buy\.(done_text|paid_text|price_changed|resume_refused)"
     r"|problem\.(network|sold-out|limit-exceeded)|golive\.(not_allowed|no_device|live|lost)"

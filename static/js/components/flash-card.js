@@ -139,11 +139,12 @@ export class FlashCard extends HTMLElement {
 
   /** Sold out: one may stand in line for what comes back. @param {FlashSale} sale */
   drawLine(sale) {
-    const waits = this.place?.state === "waiting" && this.place.position;
+    const missed = this.missedTurn();
+    const waits = !missed && this.place?.state === "waiting" && this.place.position;
     fill(
       this.words,
       waits ? h("strong", { class: "line-place", testid: "waitlist-position" }, t("line.place", { n: count(Number(waits)) })) : null,
-      h("span", null, waits ? t("line.waiting") : this.place?.state === "passed" ? t("line.passed") : t("flash.sold_out")),
+      h("span", null, waits ? t("line.waiting") : missed ? t("line.missed") : this.place?.state === "passed" ? t("line.passed") : t("flash.sold_out")),
     );
     this.words.hidden = false;
     const tell = (/** @type {string} */ what) => () => this.dispatchEvent(new CustomEvent(what, { detail: sale.id }));
@@ -153,6 +154,13 @@ export class FlashCard extends HTMLElement {
         ? h("button", { type: "button", class: "button", testid: "waitlist-leave", on: { click: tell("leave") } }, t("line.leave"))
         : h("button", { type: "button", class: "button buy", testid: "waitlist-join", on: { click: tell("join") } }, t("line.join")),
     );
+  }
+
+  /** Whether what was held at my turn went on to the next, and I have not lined up again since. */
+  missedTurn() {
+    const { order, place } = this;
+    if (order?.source !== "waitlist" || order.state !== "expired") return false;
+    return !place?.joined_at || place.joined_at <= order.created_at;
   }
 
   /** @param {Order} order */
