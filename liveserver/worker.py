@@ -94,8 +94,10 @@ def _app_of(settings: WorkerSettings) -> App:
     """Imported here, so that a process loads only what it runs."""
     if "crowd" in settings.roles:
         return _crowd
+    gc.disable()  # what is imported stays: looking it over again and again takes a tenth of a start
     from liveserver.app import run_worker
 
+    gc.enable()
     return run_worker
 
 
