@@ -46,7 +46,7 @@ PLUGINS_OFF = (
 )  # fmt: skip
 TRANSPORTS_OFF = ("http", "mqtt", "nanomsg", "pfunix", "rabbitmq")
 
-#: One loop for all peers costs it half of what its default takes, a thread for each of them.
+#: One loop for all peers costs it less than its default, a thread for each (docs/benchmarks.md).
 MAIN = """
 general: {{
   configs_folder = "{folder}"
