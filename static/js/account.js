@@ -1,7 +1,8 @@
 // @ts-check
-/** Becoming somebody: a guest's name, signing in and out. */
+/** Becoming somebody: a guest's name, a token of the shop's page, signing in and out. */
 
 import { Problem, call, post } from "./api.js";
+import { hold } from "./bearer.js";
 import { forget, remember } from "./session.js";
 
 /** Gives a guest a name; the guest stays the same person. @param {string} name */
@@ -21,4 +22,11 @@ export async function signOut() {
     if (!(error instanceof Problem) || error.name !== "unauthorized") throw error;
   }
   forget();
+}
+
+/** Becomes whom a token of the shop's page names. @param {string} token @throws {Problem} where it is not good */
+export async function become(token) {
+  const answer = await call("GET", "/v1/session", { token });
+  hold(token, false);
+  return remember(answer);
 }

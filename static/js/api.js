@@ -10,8 +10,6 @@ import { has, t } from "./i18n.js";
 
 /** An answer that takes longer than this is not waited for, in ms. */
 const TIMEOUT_MS = 10_000;
-/** The same for a file on its way up, in ms. */
-const UPLOAD_TIMEOUT_MS = 60_000;
 
 /** RPC error code -> name of the problem; the same table as the server's. */
 const RPC_NAMES = /** @type {Record<number, string>} */ ({
@@ -162,8 +160,6 @@ export const post = (/** @type {string} */ path, /** @type {unknown} */ body = {
   call("POST", path, { body, key });
 export const patch = (/** @type {string} */ path, /** @type {unknown} */ body) => call("PATCH", path, { body });
 export const put = (/** @type {string} */ path, /** @type {unknown} */ body) => call("PUT", path, { body });
-/** A file, which may take its time on a phone. @param {string} path @param {Blob} file */
-export const upload = (path, file) => call("PUT", path, { body: file, timeout: UPLOAD_TIMEOUT_MS });
 export const remove = (/** @type {string} */ path) => call("DELETE", path);
 
 /** A path with its parts escaped: path`/v1/rooms/${id}`. @param {TemplateStringsArray} parts @param {...(string|number)} values */

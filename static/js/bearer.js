@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The token of a room that is shown in the page of a shop. Browsers keep cookies from such frames, and
- * a cookie would let the page around press its buttons in somebody's name: so none counts there.
+ * What a room in the page of a shop knows of it: that page, and a token. Browsers keep cookies from such
+ * frames, and a cookie would let the page around press its buttons in somebody's name: so none counts.
  *
  * A guest's token stays in this browser's storage for that shop, so that a guest keeps being the same
  * person; the token that the shop's page gave stays in memory.
@@ -22,4 +22,14 @@ export const bearer = () => token;
 export function hold(given, guest) {
   token = given;
   if (guest) save(NAME, given || null);
+}
+
+/** The shop's page around this room; null where there is none. @type {import("./embed/host.js").Host|null} */
+let page = null;
+
+export const host = () => page;
+
+/** @param {import("./embed/host.js").Host} found */
+export function around(found) {
+  page = found;
 }

@@ -1,5 +1,8 @@
 // @ts-check
-/** Wishes to buy, over HTTP or over the room's socket: each is one order at most (pending.js). */
+/**
+ * Wishes to buy, over HTTP or over the room's socket: each is one order at most (pending.js). And what
+ * becomes of an order by its buyer's hand.
+ */
 
 import { Problem, asProblem, path, post } from "./api.js";
 import { clock } from "./clock.js";
@@ -67,3 +70,13 @@ export async function resume(user) {
   }
   return outcome;
 }
+
+/** Whether an order can be paid now. @param {Order} order @param {number} now server ms */
+export function isPayable(order, now) {
+  return order.state === "reserved" && (!order.expires_at || Date.parse(order.expires_at) > now);
+}
+
+/** @param {string} id @returns {Promise<Order>} */
+export const pay = (id) => post(path`/v1/orders/${id}/pay`);
+/** @param {string} id @returns {Promise<Order>} */
+export const cancel = (id) => post(path`/v1/orders/${id}/cancel`);

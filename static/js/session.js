@@ -6,7 +6,7 @@
  * Watching asks for nothing: a visitor without a session becomes a guest silently.
  */
 
-import { asProblem, call, get, post } from "./api.js";
+import { asProblem, get, post } from "./api.js";
 import { bearer, framed, hold } from "./bearer.js";
 import { config } from "./config.js";
 import { load, save } from "./storage.js";
@@ -76,13 +76,6 @@ async function findInFrame() {
     hold("", true);
     return null;
   }
-}
-
-/** Becomes whom a token of the shop's page names. @param {string} token @throws {Problem} where it is not good */
-export async function become(token) {
-  const answer = await call("GET", "/v1/session", { token });
-  hold(token, false);
-  return remember(answer);
 }
 
 /** The session, or a new guest's. @returns {Promise<Session>} */

@@ -101,10 +101,6 @@ export class Socket extends EventTarget {
     this.client.connect();
   }
 
-  close() {
-    this.client.disconnect();
-  }
-
   /** Connects anew, for a new name or a new session. */
   reopen() {
     this.client.disconnect();

@@ -9,7 +9,7 @@ import pytest
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 PAGE = STATIC / "room.html"
-#: of what a page's own scripts may weigh, each file gzipped by itself, as the room's law says
+#: what the room's own scripts may weigh, each file gzipped by itself; libraries are not counted
 OWN_BYTES = 60_000
 #: the player of the host's picture; it comes in rooms that have a picture
 PLAYER = STATIC / "js" / "video" / "stage-picture.js"
@@ -65,10 +65,10 @@ def size(modules: Iterable[Path]) -> int:
 
 
 def test_the_room_keeps_to_its_budget() -> None:
-    """At most 60 kB of own script until the room can be used; docs/benchmarks.md tells how much."""
+    """At most 60 kB of own script until the room can be used, even with the host's picture."""
     own, rest = size(first()), size(later() - graph([PLAYER]))
     player = size(graph([PLAYER]) - first())
-    assert own <= OWN_BYTES
+    assert own + player <= OWN_BYTES
     told = (STATIC.parent / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     line = next(line for line in told.splitlines() if line.startswith("| own script of the live"))
     for bytes_, what in ((own, "until"), (player, "player"), (rest, "later")):

@@ -18,7 +18,7 @@ MODULES = sorted(JS.rglob("*.js"))
 #: functions of the pages -> the method they send
 METHODS = {
     "get": "GET", "read": "GET", "fetch": "GET", "post": "POST", "Whip": "POST", "patch": "PATCH",
-    "put": "PUT", "upload": "PUT", "remove": "DELETE",
+    "put": "PUT", "remove": "DELETE",
 }  # fmt: skip
 #: addresses of the API; the others are pages
 API = re.compile(r"/(v1|api|whip|whep|connection|emulation)(/|$)")

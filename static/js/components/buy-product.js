@@ -7,7 +7,7 @@
  */
 
 import { asProblem } from "../api.js";
-import { host } from "../embed/around.js";
+import { host } from "../bearer.js";
 import { count, money } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";

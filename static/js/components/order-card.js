@@ -10,6 +10,7 @@
  */
 
 import { explain } from "../api.js";
+import { cancel, isPayable, pay } from "../buying.js";
 import { clock } from "../clock.js";
 import { config } from "../config.js";
 import { money } from "../format.js";
@@ -17,7 +18,6 @@ import { dateTime } from "../format-more.js";
 import { fill, h, isSafeUrl } from "../h.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { cancel, isPayable, pay } from "../orders-api.js";
 import { DeliveryPlace } from "./delivery-form.js";
 import { countDown } from "./count-down.js";
 import { busy, chip } from "./product-bits.js";

@@ -13,8 +13,8 @@ import { icon } from "../icons.js";
 import { signOut } from "../account.js";
 import { isAccount, me, signInAddress } from "../session.js";
 import { elderButton } from "./elder-button.js";
-import { languageButton } from "./language.js";
 import { toast } from "./toast.js";
+import { languageButton } from "./ways.js";
 import { explain, path } from "../api.js";
 
 /** @param {string} href @param {string} text @param {string} testid */

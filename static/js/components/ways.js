@@ -1,13 +1,12 @@
 // @ts-check
 /**
- * Ways to sign in and to one's orders. In the page of a shop both stay there: the shop signs its
- * viewers in, and the orders open in the room.
+ * Ways to sign in, to one's orders and to the other language. In the page of a shop the first two stay
+ * there: the shop signs its viewers in, and the orders open in the room. testid: language
  */
 
-import { framed } from "../bearer.js";
-import { host } from "../embed/around.js";
+import { framed, host } from "../bearer.js";
 import { h } from "../h.js";
-import { t } from "../i18n.js";
+import { change, locale, t } from "../i18n.js";
 import { later, pressed } from "../later.js";
 import { signInAddress } from "../session.js";
 import { toast } from "./toast.js";
@@ -35,4 +34,14 @@ export function goSignIn() {
 export function ordersWay(props, ...children) {
   if (!framed) return h("a", { ...props, href: "/orders" }, ...children);
   return h("button", { ...props, type: "button", on: { click: () => void openOrders((sheet) => sheet.openOrders()) } }, ...children);
+}
+
+/** Switches to the other language. @param {boolean} [short] two letters, where there is little room */
+export function languageButton(short = false) {
+  const other = locale() === "en" ? "zh-CN" : "en";
+  return h(
+    "button",
+    { type: "button", class: "link-button", testid: "language", lang: other, on: { click: () => change(other) } },
+    other === "zh-CN" ? "中文" : short ? "EN" : "English",
+  );
 }

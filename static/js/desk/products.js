@@ -10,7 +10,7 @@
  * grant-save, grant-row
  */
 
-import { get, patch, path, post, put, upload } from "../api.js";
+import { call, get, patch, path, post, put } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { chip, empty, field, picture } from "../components/product-bits.js";
 import { makeSheet } from "../components/sheet.js";
@@ -25,6 +25,9 @@ import { PICTURE_TYPES, fittingPicture } from "./picture.js";
 
 /** @typedef {import("../types.js").Product} Product */
 /** @typedef {import("../types.js").Room} Room */
+
+/** A file on its way up may take its time on a phone, in ms. */
+const UPLOAD_TIMEOUT_MS = 60_000;
 
 export class Products {
   constructor() {
@@ -117,7 +120,7 @@ export class Products {
       if (known) await patch(path`/v1/products/${known.id}`, common);
       else known = await post("/v1/products", { ...common, sku: sku.value.trim(), currency: currency.value, stock: Number(stock.value) });
       // A picture that is refused leaves the product made: the next press of the button changes it.
-      if (known && file.files?.length) await upload(path`/v1/products/${known.id}/image`, await fittingPicture(file.files[0]));
+      if (known && file.files?.length) await call("PUT", path`/v1/products/${known.id}/image`, { body: await fittingPicture(file.files[0]), timeout: UPLOAD_TIMEOUT_MS });
       sheet.close();
       toast(t("merchant.saved"), "good");
       await this.load();

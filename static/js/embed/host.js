@@ -4,10 +4,9 @@
  * wishes. Only the page that the address names, if the server lists its origin, is heard and told.
  */
 
-import { framed } from "../bearer.js";
+import { around, framed } from "../bearer.js";
 import { config } from "../config.js";
 import { Problem } from "../api.js";
-import { around } from "./around.js";
 import { FROM_HOST, ORDER_STEPS, read, wrap } from "./messages.js";
 
 /** @typedef {import("../types.js").Order} Order */

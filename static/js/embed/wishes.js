@@ -1,8 +1,8 @@
 // @ts-check
 /** What the page of the shop around a room wishes: who the viewer is, which product to show. */
 
+import { become } from "../account.js";
 import { asProblem } from "../api.js";
-import { become } from "../session.js";
 
 /** @typedef {{onPerson: () => Promise<void>, onProduct: (name: string) => void}} Ways */
 

@@ -6,8 +6,7 @@
  */
 
 import { ConnectionBar } from "../components/connection-bar.js";
-import { languageButton } from "../components/language.js";
-import { ordersWay } from "../components/ways.js";
+import { languageButton, ordersWay } from "../components/ways.js";
 import { count } from "../format.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";

@@ -16,13 +16,12 @@ export const stagePicture = later(async () => (await Promise.all([import("../vid
 export const captionLane = later(() => import("../components/caption-lane.js"));
 const buyFlash = later(() => import("../components/buy-flash.js"));
 const buyProduct = later(() => import("../components/buy-product.js"));
-const buySheet = later(() => import("../components/buy-sheet.js"));
 const shelfSheet = later(() => import("../components/shelf-sheet.js"));
 const settings = later(() => import("../components/room-settings.js"));
 
 export const withFlash = pressed(buyFlash);
 export const withProduct = pressed(buyProduct);
-export const withOrder = pressed(buySheet);
+export const withOrder = pressed(later(() => import("../components/buy-sheet.js")));
 export const withShelf = pressed(shelfSheet);
 export const withSettings = pressed(settings);
 

@@ -18,7 +18,7 @@ const DELAY_STEP_MS = 100;
 
 export class StagePicture {
   constructor() {
-    this.video = h("video", { class: "stage-video", testid: "video-element", muted: true, autoplay: true, playsInline: true, disablePictureInPicture: false, "aria-label": t("video.picture") });
+    this.video = h("video", { class: "stage-video", testid: "video-element", muted: true, autoplay: true, playsInline: true, "aria-label": t("video.picture") });
     this.whep = new Whep(this.video);
     this.words = h("p", { class: "stage-state video-words", role: "status", testid: "video-words", hidden: true });
     this.delay = h("span", { class: "video-delay digits", testid: "video-delay", hidden: true });
