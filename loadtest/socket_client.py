@@ -44,6 +44,7 @@ class SocketClient(asyncio.Protocol):
         self._buffer = b""
         self._upgraded = False
         self.closed = False
+        self.ended = ""  # code and reason of the server's close frame
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -103,6 +104,8 @@ class SocketClient(asyncio.Protocol):
             if opcode == 1:
                 self._read_lines(buffer[begin:at])
             elif opcode == 8:
+                code, reason = buffer[begin : begin + 2], buffer[begin + 2 : at]
+                self.ended = f"{int.from_bytes(code, 'big')} {reason.decode()}"
                 self.transport.close()
         self._buffer = buffer[at:]
 

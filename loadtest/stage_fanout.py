@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ ROOM = "demo"  # of the demo shop: live, with a shelf
 CHANNELS = f"room:{ROOM},chat:{ROOM},danmaku:{ROOM}"
 NAMESPACE = "b"  # an operator's namespace with history and recovery, no tick
 PAD = 42
+LOG_TAIL = 4_000  # characters of the log of a server whose row failed
+ANSWER_SECONDS = 60.0  # for all that is under way
 
 TOML = """
 [client]
@@ -153,11 +156,16 @@ class Publishers:
         self.window = None
 
     async def settle(self) -> None:
-        """Wait until everything is answered."""
-        async with asyncio.timeout(60):
-            while self.answered < self.sent:
-                self._news.clear()
-                await self._news.wait()
+        """Wait until everything is answered. Raises RuntimeError if it never is."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while self.answered < self.sent:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            ends = Counter(client.ended for client in self.clients if client.closed)
+            missing = self.sent - self.answered
+            raise RuntimeError(f"{missing} publications have no answer; closed: {ends}") from None
 
     def close(self) -> None:
         for client in self.clients:
@@ -178,6 +186,9 @@ async def staged(*, caps: bool = False, tls: bool = False) -> AsyncIterator[Stag
         await asyncio.to_thread(server.start)
         await asyncio.sleep(2)  # the demo is seeded, the start's work is done
         yield Stage(server, secret, folder, tls)
+    except Exception:
+        print(server.logged()[-LOG_TAIL:], flush=True)
+        raise
     finally:
         await asyncio.to_thread(server.stop)
         shutil.rmtree(folder, ignore_errors=True)

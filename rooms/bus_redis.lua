@@ -73,28 +73,28 @@ local function field(text)
   return #text .. ':' .. text
 end
 
-local MESSAGE_FIELDS = 9
--- per message: channel, data, info, flags (n numbered, d droppable, c capped), history size,
--- history ttl in ms, part, body, version
+-- node, seq, fresh epoch, danmaku a second, chat a second, chat at once, messages (MessagePack).
+-- Each message is an array: channel, data, info, flags (n numbered, d droppable, c capped), history
+-- size, history ttl in ms, part, body, version.
 local function publish(keys, args)
   local prefix, node, seq, fresh = keys[1], args[1], tonumber(args[2]), args[3]
   local danmaku_rate, chat_rate, chat_burst = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
   local done = prefix .. ':n:' .. node
   local last = redis.call('HMGET', done, 'q', 'o')
   if last[1] and seq <= tonumber(last[1]) then return last[2] end
-  for at = 7, #args, MESSAGE_FIELDS do
-    if args[at + 6] ~= '' and not has_state(prefix) then
+  local messages = cmsgpack.unpack(args[7])
+  for _, message in ipairs(messages) do
+    if message[7] ~= '' and not has_state(prefix) then
       return redis.error_reply('NOSTATE the state of this room must be restored first')
     end
   end
   local out, outcomes, epochs, offsets = {}, {args[2]}, {}, {}
-  for at = 7, #args, MESSAGE_FIELDS do
-    local channel, data, flags = args[at], args[at + 1], args[at + 3]
-    local part, version = args[at + 6], args[at + 8]
+  for _, message in ipairs(messages) do
+    local channel, data, info, flags, size, ttl, part, body, version = unpack(message)
     local dropped = false
     if part ~= '' then
       local stored = redis.call('HGET', prefix .. ':v', part)
-      dropped = stored and tonumber(version) <= tonumber(stored)
+      dropped = stored and version <= tonumber(stored)
     elseif string.find(flags, 'd', 1, true) then
       dropped = not take(prefix, 'd', danmaku_rate, danmaku_rate)
     elseif string.find(flags, 'c', 1, true) then
@@ -112,25 +112,23 @@ local function publish(keys, args)
     if not dropped then
       if part ~= '' then
         redis.call('HSET', prefix .. ':v', part, version)
-        if args[at + 7] == 'null' then
+        if body == 'null' then
           redis.call('HDEL', prefix .. ':p', part)
         else
-          redis.call('HSET', prefix .. ':p', part, args[at + 7])
+          redis.call('HSET', prefix .. ':p', part, body)
         end
       end
       if numbered then
         offset = string.format('%d', redis.call('HINCRBY', prefix .. ':m:' .. channel, 's', 1))
         offsets[channel] = offset
-        local size, ttl = tonumber(args[at + 4]), tonumber(args[at + 5])
         if size > 0 and ttl > 0 then
           local history = prefix .. ':h:' .. channel
-          redis.call('XADD', history, 'MAXLEN', size, offset .. '-0', 'd', data, 'i', args[at + 2])
+          redis.call('XADD', history, 'MAXLEN', size, offset .. '-0', 'd', data, 'i', info)
           redis.call('PEXPIRE', history, ttl)
         end
       end
       if data ~= '' then
-        out[#out + 1] = field(channel) .. field(data) .. field(args[at + 2]) .. field(epoch)
-          .. field(offset)
+        out[#out + 1] = field(channel) .. field(data) .. field(info) .. field(epoch) .. field(offset)
       end
     end
     outcomes[#outcomes + 1] = (dropped and '-' or '+') .. ' ' .. offset .. ' ' .. epoch
@@ -146,14 +144,15 @@ local function publish(keys, args)
   return outcome
 end
 
--- Several topics in one call, each a key: how many arguments of `publish`, then these. Only for
--- messages that change no state, which always work: one topic's failure would hide the others'.
+local PUBLISH_ARGUMENTS = 7
+-- Several topics in one call, each a key with the arguments of `publish`. Only for messages that
+-- change no state, which always work: one topic's failure would hide the others'.
 local function publish_each(keys, args)
   local outcomes, at = {}, 1
   for index = 1, #keys do
-    local last = at + tonumber(args[at])
-    outcomes[index] = publish({keys[index]}, {unpack(args, at + 1, last)})
-    at = last + 1
+    local following = at + PUBLISH_ARGUMENTS
+    outcomes[index] = publish({keys[index]}, {unpack(args, at, following - 1)})
+    at = following
   end
   return outcomes
 end

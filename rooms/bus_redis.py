@@ -14,6 +14,7 @@ from itertools import count, islice
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+import msgspec
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -129,10 +130,7 @@ class RedisBus:
         if len(calls) == 1:
             [(topic, arguments)] = calls
             return [await self._call("publish", topic, *arguments)]
-        flat: list[Any] = []
-        for _, arguments in calls:
-            flat.append(len(arguments))
-            flat += arguments
+        flat = [one for _, arguments in calls for one in arguments]
         name, keys = f"{self._library}_publish_each", [_key(topic) for topic, _ in calls]
         found: list[bytes] = await self._guarded(
             lambda: self._redis.fcall(name, len(keys), *keys, *flat)
@@ -141,10 +139,8 @@ class RedisBus:
 
     def _numbering(self, messages: Sequence[Message]) -> list[Any]:
         """Arguments of the numbering function; the second is the sequence of this call."""
-        arguments: list[Any] = [self._node, next(self._sequence), self._fresh(), *self._rates]
-        for message in messages:
-            arguments += _arguments_of(message)
-        return arguments
+        head = (self._node, next(self._sequence), self._fresh(), *self._rates)
+        return [*head, _packed(messages)]
 
     async def history(
         self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
@@ -354,23 +350,29 @@ def _pairs(flat: list[bytes]) -> list[tuple[bytes, bytes]]:
     return list(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _arguments_of(message: Message) -> tuple[Any, ...]:
-    flags = (
-        ("n" if message.numbered else "")
-        + ("d" if message.droppable else "")
-        + ("c" if message.capped else "")
-    )
-    return (
-        message.channel,
-        message.data,
-        message.info,
-        flags,
-        message.history_size,
-        message.history_ttl_seconds * 1000,
-        message.part,
-        message.body,
-        message.version,
-    )
+def _packed(messages: Sequence[Message]) -> bytes:
+    """Messages as MessagePack: the client library takes longer over nine arguments for each."""
+    return msgspec.msgpack.encode([
+        (
+            message.channel,
+            _as_text(message.data),
+            _as_text(message.info),
+            ("n" if message.numbered else "")
+            + ("d" if message.droppable else "")
+            + ("c" if message.capped else ""),
+            message.history_size,
+            message.history_ttl_seconds * 1000,
+            message.part,
+            _as_text(message.body),
+            message.version,
+        )
+        for message in messages
+    ])  # fmt: skip
+
+
+def _as_text(data: bytes) -> msgspec.Raw:
+    """A string of any bytes (str 32); the server's reader knows no binary type."""
+    return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
 
 
 def _outcome(line: str) -> Outcome:

@@ -42,10 +42,8 @@ def read(data: bytes) -> Line:
     return Line(text=text.clean(line.text), reply_to=line.reply_to)
 
 
-def event(id: str, speaker: Speaker, line: Line, at: int) -> bytes:
-    """The line as everybody gets it; `at` in integer milliseconds."""
+def event(id: str, speaker: Speaker, line: Line, at: int, shown: str) -> bytes:
+    """The line as everybody gets it, with the text that is `shown`; `at` in milliseconds."""
     return msgspec.json.encode(
-        _Event(
-            id=id, user=msgspec.to_builtins(speaker), text=line.text, at=at, reply_to=line.reply_to
-        )
+        _Event(id=id, user=msgspec.to_builtins(speaker), text=shown, at=at, reply_to=line.reply_to)
     )

@@ -32,9 +32,15 @@ class Folding:
 
     def __init__(self, simplified: Mapping[str, str] | None = None) -> None:
         self._table = _Table(simplified or {})
+        folded = [self._table[code] for code in range(128)]  # each one ASCII character, or none
+        self._ascii = bytes(ord(one or "\0") for one in folded).ljust(256)
+        self._uncounted = bytes(code for code, one in enumerate(folded) if not one)
 
     def key(self, text: str) -> str:
         """The text folded. Folding it again changes nothing."""
+        if text.isascii():
+            rest = text.encode().translate(None, self._uncounted)
+            return rest.translate(self._ascii).decode()  # a tenth of the time of a table of str
         return text.translate(self._table)
 
     def places(self, text: str) -> list[int]:

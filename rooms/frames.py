@@ -141,6 +141,8 @@ def batches(messages: Iterable[bytes], most: int) -> Iterable[list[bytes]]:
 
 def text_frames(lines: Iterable[bytes], most: int = FRAME_BYTES) -> bytes:
     """Lines joined by newlines into text frames of about `most` bytes each, as one string."""
+    if isinstance(lines, list) and len(lines) == 1:  # most replies
+        return text_frame(lines[0])
     return b"".join(text_frame(b"\n".join(batch)) for batch in batches(lines, most))
 
 

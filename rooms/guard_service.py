@@ -132,14 +132,13 @@ class Guard:
             Forbidden, Invalid, TooFast: With a `reason` of `rooms.moderation`.
             NotFound, Unavailable.
         """
-        known = self._rooms.get(room)
-        if known is None or known.stale or self._now() - known.read_at > READ_AGAIN_MS:
-            known = await self._read(room)
-        try:
-            return self._check(known, speaker, text, self._now())
-        except Refusal as refusal:
-            self.refused[str(refusal.facts.get("reason"))] += 1
-            raise
+        known = self._current(room) or await self._read(room)
+        return self._judge(known, speaker, text)
+
+    def admit_at_once(self, room: str, speaker: Speaker, text: str) -> Passed | None:
+        """`admit` where nothing has to be read; else None."""
+        known = self._current(room)
+        return None if known is None else self._judge(known, speaker, text)
 
     def take_back(self, room: str, speaker: Speaker, passed: Passed) -> None:
         """The message did not go out: it counts neither for slow mode nor as said."""
@@ -154,9 +153,7 @@ class Guard:
 
     async def like(self, room: str, user: str) -> None:
         """Return if the user may like. Raises Forbidden, TooFast."""
-        known = self._rooms.get(room)
-        if known is None or known.stale or self._now() - known.read_at > READ_AGAIN_MS:
-            known = await self._read(room)
+        known = self._current(room) or await self._read(room)
         if user in known.standing.bans:
             check_may_speak(known.standing, user, self._now())
         if wait_ms := self._likes.take(user, self._now()):
@@ -165,6 +162,22 @@ class Guard:
     async def hold(self, held: Held) -> None:
         """Keep a message until staff have seen it. Raises TooFast, Unavailable."""
         await self._store.hold(held)
+
+    def _current(self, room: str) -> _Known | None:
+        """The room as last read, if that reading still does; an old one is renewed meanwhile."""
+        known = self._rooms.get(room)
+        if known is None or known.stale:
+            return None
+        if self._now() - known.read_at > READ_AGAIN_MS:
+            self._begin_reading(room)
+        return known
+
+    def _judge(self, known: _Known, speaker: Speaker, text: str) -> Passed:
+        try:
+            return self._check(known, speaker, text, self._now())
+        except Refusal as refusal:
+            self.refused[str(refusal.facts.get("reason"))] += 1
+            raise
 
     def _check(self, known: _Known, speaker: Speaker, text: str, now: int) -> Passed:
         user, rules = speaker.id, known.standing.rules
@@ -206,6 +219,13 @@ class Guard:
             over = now - known.standing.rules.slow_mode_seconds * 1000
             known.spoke = {one: at for one, at in known.spoke.items() if at > over}
         known.spoke[user] = now
+
+    async def close(self) -> None:
+        """Leave readings that are under way."""
+        under_way = list(self._reading.values())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     # --- keeping up with what is on record -----------------------------------------------------
 
@@ -255,15 +275,15 @@ class Guard:
                         self._spoke(known, one.user.id, now)
 
     async def _read(self, room: str) -> _Known:
-        """Read the room, unless its last reading still does."""
-        known = self._rooms.get(room)
+        return await asyncio.shield(self._begin_reading(room))
+
+    def _begin_reading(self, room: str) -> asyncio.Task[_Known]:
+        """The reading of the room that is under way."""
         task = self._reading.get(room)
         if task is None:
             task = self._reading[room] = asyncio.create_task(self._read_once(room))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if known is not None and not known.stale:
-            return known  # only old: the new reading comes when it comes
-        return await asyncio.shield(task)
+        return task
 
     async def _read_once(self, room: str) -> _Known:
         try:

@@ -11,14 +11,15 @@ comes until `hub_service.py` has filled the gap from history. What cannot be fil
 Everything here is one step of the event loop: no waiting, no clock, no I/O but `Viewer.write`.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from rooms import protocol
 from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Delivery, History, Position, Publication
-from rooms.channels import Rules
+from rooms.channels import Rules, topic_of
 from rooms.fanout import Job
 
 HELD = 1_000  # publications kept while a gap is filled; more than any history would return
@@ -45,9 +46,12 @@ class Hub:
 
     def __init__(self) -> None:
         self.topics: dict[str, Topic] = {}
+        self.rooms: dict[str, Topic] = {}  # of these, the ones of many channels
+        self.left: set[str] = set()  # topics that somebody left, and nobody may watch any more
+        self._single: OrderedDict[str, Topic] = OrderedDict()  # the others, by their gap checks
+        self._broken: set[str] = set()  # topics of which publications may be missing
         self._on_gap: Callable[[], None] = lambda: None
         self._on_due: Callable[[Topic], None] = self._flush_whole
-        self._turn = 0  # where the next round of the gap check begins
 
     def on_gap(self, listener: Callable[[], None]) -> None:
         """Call `listener` when a delivery shows that publications are missing."""
@@ -59,6 +63,12 @@ class Hub:
 
     def topic(self, name: str) -> Topic:
         return self.topics.setdefault(name, Topic(name))
+
+    def forget(self, topic: Topic) -> None:
+        """Nobody watches it and the bus does not carry it here any more."""
+        self.topics.pop(topic.name, None)
+        self.rooms.pop(topic.name, None)
+        self._single.pop(topic.name, None)
 
     def viewers_of(self, topic: str, channel: str) -> int:
         """How many viewers watch the channel on this worker."""
@@ -73,6 +83,10 @@ class Hub:
         state = topic.channels.get(name)
         if state is None:
             state = topic.channels[name] = Channel(name, rules)
+            if name != topic.name:
+                self.rooms[topic.name] = topic
+            else:
+                self._single[name] = topic
         return state
 
     def enter(self, topic: Topic, channel: Channel, viewer: Viewer, *, delta: bool = False) -> None:
@@ -90,6 +104,7 @@ class Hub:
             topic.job.ahead(viewer)
         if channel := topic.channels.get(channel_name):
             topic.leave(viewer, channel)
+        self.left.add(topic_name)
 
     def settle(self, channel: Channel, read: History, requested: Position | None) -> Entered | None:
         """
@@ -194,6 +209,7 @@ class Hub:
             return False
         if item.offset != here.offset + 1:
             channel.held = deque([item], maxlen=HELD)
+            self._broken.add(topic_of(channel.name))
             self._on_gap()
             return False
         channel.position = Position(here.epoch, item.offset)
@@ -231,24 +247,22 @@ class Hub:
         for viewer in viewers:
             topic.leave(viewer, channel)
             viewer.lost(channel.name)
+        self.left.add(topic.name)
 
     def behind(self, tops: dict[str, Position]) -> Iterator[Gap]:
-        """Channels whose top position on the bus is not the position here."""
-        for topic in list(self.topics.values()):
-            for channel in list(topic.channels.values()):
-                top, here = tops.get(channel.name), channel.position
-                if here is None or top is None:
-                    continue
-                if top.epoch != here.epoch or top.offset > here.offset or channel.held is not None:
-                    yield Gap(topic, channel)
+        """Channels of `tops` whose top position on the bus is not the position here."""
+        for name, top in tops.items():
+            topic = self.topics.get(topic_of(name))
+            channel = topic and topic.channels.get(name)
+            here = channel and channel.position
+            if not topic or not channel or not here:
+                continue
+            if top.epoch != here.epoch or top.offset > here.offset or channel.held is not None:
+                yield Gap(topic, channel)
 
     def tracked(self) -> dict[str, list[str]]:
         """Topic -> channels with a position, for the gap check."""
-        found = {
-            topic.name: [item.name for item in topic.channels.values() if item.position is not None]
-            for topic in self.topics.values()
-        }
-        return {topic: channels for topic, channels in found.items() if channels}
+        return _tracked(self.topics.values())
 
     def tracked_in_turn(self, most: int) -> dict[str, list[str]]:
         """
@@ -256,21 +270,25 @@ class Hub:
 
         A worker may hold as many personal channels as viewers; those take turns.
         """
-        tracked = self.tracked()
-        single = [topic for topic, channels in tracked.items() if channels == [topic]]
-        if len(single) <= most:
-            return tracked
-        self._turn %= len(single)
-        due = {*single[self._turn : self._turn + most]}
-        self._turn += most
-        return {
-            topic: channels
-            for topic, channels in tracked.items()
-            if channels != [topic] or topic in due or self._is_broken(topic)
-        }
+        single = dict(islice(self._single.items(), most))
+        for name in single:
+            self._single.move_to_end(name)
+        due = self.rooms | single
+        self._broken = {name for name in self._broken if self._is_broken(name)}
+        due |= {name: self.topics[name] for name in self._broken}
+        return _tracked(due.values())
 
-    def _is_broken(self, topic: str) -> bool:
-        return any(channel.held is not None for channel in self.topics[topic].channels.values())
+    def _is_broken(self, name: str) -> bool:
+        topic = self.topics.get(name)
+        return topic is not None and any(one.held is not None for one in topic.channels.values())
+
+
+def _tracked(topics: Iterable[Topic]) -> dict[str, list[str]]:
+    found = {
+        topic.name: [item.name for item in topic.channels.values() if item.position is not None]
+        for topic in topics
+    }
+    return {topic: channels for topic, channels in found.items() if channels}
 
 
 def _unbroken(items: Sequence[Publication], after: int, top: int) -> bool:

@@ -89,6 +89,7 @@ class HubService:
                 self.hub.enter(topic, channel, viewer, delta=delta)
         finally:
             topic.waiting -= 1
+            self.hub.left.add(topic_name)
 
     def at_once(self, topic_name: str, channel_name: str) -> Entered | None:
         """The answer to who enters a channel in this step (`enter`), where nothing has to wait."""
@@ -201,9 +202,11 @@ class HubService:
 
     async def let_go(self) -> None:
         """Detach topics that nobody has watched for a while, and forget their channels."""
-        for topic in list(self.hub.topics.values()):
-            if not topic.idle:
-                self._idle_for.pop(topic.name, None)
+        for name in list(self.hub.left):
+            topic = self.hub.topics.get(name)
+            if topic is None or not topic.idle:
+                self.hub.left.discard(name)
+                self._idle_for.pop(name, None)
                 continue
             checks = self._idle_for[topic.name] = self._idle_for.get(topic.name, 0) + 1
             if checks > LINGER_CHECKS:
@@ -220,6 +223,6 @@ class HubService:
                 channel.forget_position()
             await self.bus.detach(topic.name)
             if topic.idle:
-                self.hub.topics.pop(topic.name, None)
+                self.hub.forget(topic)
                 self._attaching.pop(topic.name, None)
                 self._idle_for.pop(topic.name, None)

@@ -91,7 +91,10 @@ def slow_mode_wait(rules: ChatRules, last: int | None, now: int) -> int:
 
 def has_link(line: str) -> bool:
     """Whether a text holds an address, in any width and case."""
-    return _LINK.search(unicodedata.normalize("NFKC", line).lower()) is not None
+    normal = line if line.isascii() else unicodedata.normalize("NFKC", line)
+    if "." not in normal and "://" not in normal:
+        return False
+    return _LINK.search(normal.lower()) is not None
 
 
 def wait(detail: str, reason: str, wait_ms: int) -> Refusal:

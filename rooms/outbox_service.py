@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +22,9 @@ BATCH_MAX = 200  # messages per call: keeps one call near a millisecond inside t
 RESTORES_MAX = 3  # a state that is missing again and again is somebody else's flood of resets
 CLOSE_SECONDS = 5.0
 
+T = TypeVar("T")
+Done = Callable[[list[Outcome] | Exception], None]
+
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +32,7 @@ class _Group(msgspec.Struct):
     """Messages of one caller, which stay together and in order."""
 
     messages: Sequence[Message]
-    answer: asyncio.Future[list[Outcome]]
+    done: Done
     due: float  # loop time
 
 
@@ -57,16 +62,25 @@ class Outbox:
             TooFast: Too much waits for this topic already.
             Unavailable: The bus does not answer.
         """
-        loop = asyncio.get_running_loop()
-        lane = self._lanes.setdefault(topic, _Lane())
+        answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self.post(topic, messages, partial(settle, answer), wait_ms=wait_ms)
+        return await answer
+
+    def post(
+        self, topic: str, messages: Sequence[Message], done: Done, *, wait_ms: int = 0
+    ) -> None:
+        """`send`, but `done` is called with the outcomes or a Refusal. Raises TooFast."""
+        lane = self._lanes.get(topic)
+        if lane is None:
+            lane = self._lanes[topic] = _Lane()
         if lane.count + len(messages) > PENDING_MAX:
             raise TooFast("Too many messages at once; try again in a moment")
-        group = _Group(messages, loop.create_future(), loop.time() + wait_ms / 1000)
+        due = asyncio.get_running_loop().time() + wait_ms / 1000
+        group = _Group(messages, done, due)
         lane.waiting.append(group)
         lane.count += len(messages)
         if lane.timer is None or group.due < lane.timer.when():
             self._plan(topic, lane)
-        return await group.answer
 
     async def close(self) -> None:
         """Send what waits, for as long as that takes a few seconds."""
@@ -105,18 +119,18 @@ class Outbox:
 
     async def _call(self, topic: str, lane: _Lane, groups: list[_Group]) -> None:
         try:
-            outcomes = iter(await self._publish(topic, [m for g in groups for m in g.messages]))
-            for group in groups:
-                mine = [next(outcomes) for _ in group.messages]
-                if not group.answer.done():
-                    group.answer.set_result(mine)
+            outcomes = await self._publish(topic, [m for g in groups for m in g.messages])
         except Exception as problem:
             if not isinstance(problem, Refusal):
                 log.exception("publishing to %s failed", topic)
                 problem = Unavailable("Publishing failed")
             for group in groups:
-                if not group.answer.done():
-                    group.answer.set_exception(problem)
+                _tell(group, problem)
+        else:
+            at = 0
+            for group in groups:
+                _tell(group, outcomes[at : at + len(group.messages)])
+                at += len(group.messages)
         finally:
             lane.busy = False
             if lane.waiting:
@@ -131,3 +145,21 @@ class Outbox:
             except StateMissing:
                 await self._restore(topic)
         raise Unavailable("The room's state does not stay on the message bus")
+
+
+def settle(answer: asyncio.Future[T], result: T | Exception) -> None:
+    """A future's end by a callback."""
+    if answer.done():  # its caller was cancelled
+        return
+    if isinstance(result, Exception):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)
+
+
+def _tell(group: _Group, result: list[Outcome] | Exception) -> None:
+    """What one caller does with its answer must not cost the others theirs."""
+    try:
+        group.done(result)
+    except Exception:
+        log.exception("an answer of the message bus was lost")

@@ -7,7 +7,7 @@ Every method raises `rooms.errors.Refusal`. Times are integer milliseconds from 
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,7 @@ USERS_AT_ONCE = 200  # told in one round trip: some milliseconds inside the bus
 Ids = list[str]  # by another name, because `RoomService.list` hides the built-in one
 Items = list[dict[str, Any]]
 
+_NEVER: tuple[Room | None, int] = (None, 0)
 _ROOM_ID = re.compile(r"[a-z0-9-]{1,40}")
 
 log = logging.getLogger(__name__)
@@ -240,6 +241,21 @@ class RoomService:
         await self._must_exist(room)
         return await self._talk.say(room, speaker, info, data, staff=staff)
 
+    def begin_say(
+        self,
+        room: str,
+        speaker: Speaker,
+        info: bytes,
+        data: bytes,
+        done: Callable[[Outcome | Exception], None],
+        *,
+        staff: bool = False,
+    ) -> Awaitable[Outcome] | None:
+        """`say` where nothing but the bus has to wait: None if `done` will be called, else wait."""
+        if not self._exists(room):
+            return self.say(room, speaker, info, data, staff=staff)
+        return self._talk.begin(room, speaker, info, data, done, staff=staff)
+
     async def throw(
         self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool = False
     ) -> bytes | None:
@@ -389,6 +405,8 @@ class RoomService:
     async def close(self) -> None:
         """Send what waits, then stop."""
         await self._shop.close()
+        if self._guard is not None:
+            await self._guard.close()
         await self._outbox.close()
 
     async def _tick(self) -> None:
@@ -483,8 +501,12 @@ class RoomService:
         return [] if shelf is None else msgspec.json.decode(shelf.body, type=Ids)
 
     async def _must_exist(self, room: str) -> None:
-        if await self._known_room(room) is None:
+        if not self._exists(room) and await self._known_room(room) is None:
             raise NotFound(f"There is no room {room}")
+
+    def _exists(self, room: str) -> bool:
+        """Whether it was seen once: rooms do not go away."""
+        return self._known.get(room, _NEVER)[0] is not None
 
     async def _known_room(self, room: str) -> Room | None:
         """The room object, at most two seconds old."""

@@ -23,6 +23,9 @@ from rooms.store import RoomStore
 Change = tuple[dict[str, Any], int]  # an event without `at`, and the version of its part
 
 
+_KEPT = {"room": channels.ROOM, "chat": channels.CHAT, "console": channels.CONSOLE}
+
+
 class StateKeeper:
     """The rooms' state on the bus, from the record and the shop."""
 
@@ -86,9 +89,7 @@ class StateKeeper:
 def numbered(channel: str, data: bytes, **more: Any) -> Message:
     """A message into a built-in or personal channel, kept as its namespace says."""
     namespace, _ = channels.split(channel)
-    kept = {"room": channels.ROOM, "chat": channels.CHAT, "console": channels.CONSOLE}.get(
-        namespace, channels.PERSONAL
-    )
+    kept = _KEPT.get(namespace, channels.PERSONAL)
     return Message(
         channel=channel,
         data=data,

@@ -1,7 +1,9 @@
 """What viewers say and throw, on its way to the bus."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
@@ -9,7 +11,7 @@ from rooms import channels, chat, danmaku
 from rooms.bus import Message, Outcome
 from rooms.errors import Refusal, TooFast
 from rooms.guard_service import Guard, Passed
-from rooms.outbox_service import Outbox
+from rooms.outbox_service import Outbox, settle
 from rooms.reports import Held
 from rooms.room import Speaker
 from rooms.state_service import numbered
@@ -47,23 +49,80 @@ class Talk:
         """
         line = chat.read(data)
         passed = await self._admit(room, speaker, line.text, staff)
-        line = msgspec.structs.replace(line, text=passed.text)
+        return await self._say(room, speaker, info, line, passed)
+
+    def begin(
+        self,
+        room: str,
+        speaker: Speaker,
+        info: bytes,
+        data: bytes,
+        done: Callable[[Outcome | Exception], None],
+        *,
+        staff: bool,
+    ) -> Awaitable[Outcome] | None:
+        """`say` where nothing but the bus has to wait: None if `done` will be called, else wait."""
+        line = chat.read(data)
+        if staff or self._guard is None:
+            passed: Passed | None = Passed(line.text)
+        else:
+            passed = self._guard.admit_at_once(room, speaker, line.text)
+        if passed is None:
+            return self.say(room, speaker, info, data, staff=staff)
+        if passed.held:
+            return self._say(room, speaker, info, line, passed)
+        self._post(room, speaker, info, line, passed, done)
+        return None
+
+    async def _say(
+        self, room: str, speaker: Speaker, info: bytes, line: chat.Line, passed: Passed
+    ) -> Outcome:
+        if passed.held:
+            id, event = self._event(speaker, line, passed)
+            try:
+                await self._hold(room, f"chat:{room}", id, speaker, passed, event, info)
+            except Refusal:
+                self._take_back(room, speaker, passed)
+                raise
+            return Outcome(None)
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._post(room, speaker, info, line, passed, partial(settle, answer))
+        return await answer
+
+    def _event(self, speaker: Speaker, line: chat.Line, passed: Passed) -> tuple[str, bytes]:
         id = self._new_id("msg")
-        event = chat.event(id, speaker, line, self._now())
-        channel = f"chat:{room}"
+        return id, chat.event(id, speaker, line, self._now(), passed.text)
+
+    def _post(
+        self,
+        room: str,
+        speaker: Speaker,
+        info: bytes,
+        line: chat.Line,
+        passed: Passed,
+        done: Callable[[Outcome | Exception], None],
+    ) -> None:
+        """Number a line that may go out; `done` gets its outcome or what it is refused with."""
+
+        def judged(result: list[Outcome] | Exception) -> None:
+            answer = result if isinstance(result, Exception) else self._not_capped(result[0])
+            if isinstance(answer, Exception):
+                self._take_back(room, speaker, passed)
+            done(answer)
+
+        _, event = self._event(speaker, line, passed)
+        message = numbered(f"chat:{room}", event, info=info, capped=not speaker.badges)
         try:
-            if passed.held:
-                await self._hold(room, channel, id, speaker, passed, event, info)
-                return Outcome(None)
-            message = numbered(channel, event, info=info, capped=not speaker.badges)
-            [outcome] = await self._outbox.send(room, [message], wait_ms=channels.CHAT.tick_ms)
-            if outcome.dropped:
-                self.drops["chat_cap"] += 1
-                raise TooFast("Everybody is talking at once; try again in a moment", reason="busy")
+            self._outbox.post(room, [message], judged, wait_ms=channels.CHAT.tick_ms)
         except Refusal:
             self._take_back(room, speaker, passed)
             raise
-        return outcome
+
+    def _not_capped(self, outcome: Outcome) -> Outcome | Refusal:
+        if not outcome.dropped:
+            return outcome
+        self.drops["chat_cap"] += 1
+        return TooFast("Everybody is talking at once; try again in a moment", reason="busy")
 
     async def throw(
         self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool

@@ -16,12 +16,13 @@ NOTICE_LENGTH_MAX = 500
 CAPTION_LENGTH_MAX = 300  # two lines on a phone are about 60; the rest is for slow readers
 TITLE_LENGTH_MAX = 80
 
-#: control characters, lone surrogates, and the separators that break a line or a JSON script
-_FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: control characters, lone surrogates, and the separators that break a line or a JSON script: the
+#: categories Cc, Cs, Zl and Zp
+_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 #: joiners and marks that show nothing by themselves
 _INVISIBLE = frozenset({"Cf", "Zs", "Mn", "Me"})
 #: Hangul fillers and the blank braille pattern count as letters and symbols, and show nothing
-_BLANK = re.compile("[\u115f\u1160\u3164\uffa0\u2800]")
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
 
 def clean(text: str, *, longest: int = CHAT_LENGTH_MAX, what: str = "The text") -> str:
@@ -32,17 +33,20 @@ def clean(text: str, *, longest: int = CHAT_LENGTH_MAX, what: str = "The text") 
         Invalid: Empty or invisible, longer than `longest` characters, or with characters that
             do not belong into a line.
     """
-    for character in text:
-        if unicodedata.category(character) in _FORBIDDEN:
-            raise Invalid(f"{what} has a control character or half a character in it")
+    if _FORBIDDEN.search(text):
+        raise Invalid(f"{what} has a control character or half a character in it")
     normal = unicodedata.normalize("NFC", text).strip()
-    if not any(unicodedata.category(c) not in _INVISIBLE for c in _BLANK.sub("", normal)):
+    if not any(map(_shows, normal)):
         raise Invalid(f"{what} is empty")
     if len(normal) > longest:
         raise Invalid(
             f"{what} has {len(normal)} characters; {longest} are allowed", longest=longest
         )
     return normal
+
+
+def _shows(character: str) -> bool:
+    return unicodedata.category(character) not in _INVISIBLE and character not in _BLANK
 
 
 def one_line(data: bytes) -> bytes:

@@ -263,22 +263,28 @@ class Commands:
 
     # --- publish, history, presence ----------------------------------------------------------
 
-    def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting:
+    def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting | None:
         channel = request.channel
         rules = self._rights.rules(channel)
         if not bytes(request.data):
             raise codes.Fail(codes.BAD_COMMAND)
         subscribed = channel in session.subscriptions
         self._rights.publish(session.identity, channel, rules, subscribed=subscribed)
-        return self._publish_to(session, id, channel, rules, bytes(request.data))
+        done = session.hold(id, session.reply_published)
+        try:
+            waiting = self._gateway.speech.begin_publish(
+                session, channel, rules, bytes(request.data), done
+            )
+        except Exception as problem:
+            done(problem)
+            return None
+        if waiting is None:
+            return None
+        session.let_go()
+        return self._published(session, id, waiting)
 
-    async def _publish_to(
-        self, session: Session, id: int, channel: str, rules: Rules, data: bytes
-    ) -> None:
-        subscription = session.subscriptions.get(channel)
-        info = subscription.info if subscription else session.client_info()
-        await self._gateway.speech.publish(session, channel, rules, info, data)
-        session.reply(Reply(id=id, publish=protocol.Empty()))
+    async def _published(self, session: Session, id: int, waiting: Awaitable[object]) -> None:
+        session.reply_published(id, await waiting)
 
     def _history(self, session: Session, id: int, request: protocol.HistoryRequest) -> Waiting:
         channel = request.channel
@@ -334,7 +340,7 @@ class Commands:
     def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting | None:
         if not request.method:
             raise codes.Fail(codes.BAD_COMMAND)
-        done = session.hold(id)
+        done = session.hold(id, session.reply_rpc)
         try:
             waiting = self._gateway.speech.begin(
                 session.identity, request.method, bytes(request.data), done, session.address

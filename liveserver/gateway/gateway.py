@@ -133,7 +133,7 @@ class Gateway:
     def _note_online(self) -> None:
         """Tell the rooms how many watch on this worker, where that has changed."""
         hub = self.hub.hub
-        watched = {room: hub.viewers_of(room, f"room:{room}") for room in hub.topics}
+        watched = {room: hub.viewers_of(room, f"room:{room}") for room in hub.rooms}
         for room in {*watched, *self._counted}:
             count = watched.get(room, 0)
             if count != self._counted.get(room, 0):

@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Waiting = Coroutine[Any, Any, None]
+Result = TypeVar("Result")
 
 #: commands whose refusals have the numbers of channel errors
 _ABOUT_CHANNELS = {"subscribe", "history", "presence", "presence_stats", "publish"}
@@ -152,19 +153,19 @@ class Session:
             self._busy = True
             self.gateway.spawn(self._wait(*waiting))
 
-    def hold(self, id: int) -> Callable[[bytes | Exception], None]:
+    def hold(self, id: int, reply: Callable[[int, Result], None]) -> Callable[..., None]:
         """
-        The command is answered by a call of what this returns, perhaps at once: its RPC result, or
-        what it was refused with. Those behind it wait.
+        The command is answered by a call of what this returns, perhaps at once: with its result,
+        which goes to `reply`, or with what it was refused with. Those behind it wait.
         """
         self._held = True
 
-        def answer(result: bytes | Exception) -> None:
+        def answer(result: Result | Exception) -> None:
             self._held = False
-            if isinstance(result, bytes):
-                self.reply_rpc(id, result)
-            else:
+            if isinstance(result, Exception):
                 self._refuse(id, result)
+            else:
+                reply(id, result)
             self._done()
             if not self._stepping:
                 self._called_back()
@@ -197,7 +198,7 @@ class Session:
             try:
                 waiting = self.gateway.commands.start(self, command)
             except Exception as problem:
-                self._refuse_command(command, problem)
+                self._refuse(command.id, problem)
                 waiting = None
             if waiting is not None:
                 return command, waiting
@@ -215,7 +216,7 @@ class Session:
                     async with asyncio.timeout(COMMAND_SECONDS):
                         await waiting
                 except Exception as problem:
-                    self._refuse_command(command, problem)
+                    self._refuse(command.id, problem)
                 self._done()
                 following = self._next_waiting()
                 if following is None:
@@ -227,20 +228,17 @@ class Session:
             if not self.busy:
                 self.gateway.idle(self)
 
-    def _refuse_command(self, command: Command, problem: Exception) -> None:
-        if command.connect is not None:
+    def _refuse(self, id: int, problem: Exception) -> None:
+        """Answer the command being worked on with an exception's error, or close with its code."""
+        if self._method == "connect":
             self.connected = False
-        about_channel = any(getattr(command, name) is not None for name in _ABOUT_CHANNELS)
-        self._refuse(command.id, problem, about_channel=about_channel)
-
-    def _refuse(self, id: int, problem: Exception, *, about_channel: bool = False) -> None:
-        """Answer with the error of an exception, or close with its code."""
         if isinstance(problem, codes.Hangup):
             self.connection.close(problem.close)
             return
         if isinstance(problem, codes.Fail):
             error = problem.error
         elif isinstance(problem, REFUSALS):
+            about_channel = self._method in _ABOUT_CHANNELS
             error = (codes.channel_error_of if about_channel else codes.error_of)(problem)
         elif isinstance(problem, TimeoutError):
             error = codes.INTERNAL
@@ -269,6 +267,10 @@ class Session:
     def reply_rpc(self, id: int, answer: bytes) -> None:
         """Queue the result of an RPC method, which is JSON already."""
         self._out.append(self.encoding.rpc_reply(id, answer))
+
+    def reply_published(self, id: int, _: object) -> None:
+        """Queue the answer to a publication."""
+        self.reply(Reply(id=id, publish=protocol.Empty()))
 
     def push(self, line: bytes) -> None:
         self._out.append(line)

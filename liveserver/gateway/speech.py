@@ -39,19 +39,40 @@ class Speech:
         self._rpc = rpc
         self._presence = presence
 
-    async def publish(
-        self, session: "Session", channel: str, rules: Rules, info: bytes, data: bytes
-    ) -> None:
-        """Publish what a client may publish. Raises the rooms' refusals."""
-        namespace, room = split(channel)
+    def begin_publish(
+        self,
+        session: "Session",
+        channel: str,
+        rules: Rules,
+        data: bytes,
+        done: Callable[[object], None],
+    ) -> Awaitable[object] | None:
+        """
+        Publish what a client may publish: None if `done` will be called, with an exception if it is
+        refused, else wait. Raises the rooms' refusals.
+        """
+        subscription = session.subscriptions.get(channel)
+        info = subscription.info if subscription else session.client_info()
         if not rules.built_in:
-            await self._rooms.publish(channel, data, info, rules)
-            return
+            return self._rooms.publish(channel, data, info, rules)
+        namespace, room = split(channel)
         assert session.identity is not None, "the table lets nobody speak without a name"
         speaker, staff = _speaker(session.identity, room), moderates(session.identity, room)
         if namespace == "chat":
-            await self._rooms.say(room, speaker, info, data, staff=staff)
-            return
+            return self._rooms.begin_say(room, speaker, info, data, done, staff=staff)
+        return self._throw(session, channel, speaker, info, data, staff=staff)
+
+    async def _throw(
+        self,
+        session: "Session",
+        channel: str,
+        speaker: Speaker,
+        info: bytes,
+        data: bytes,
+        *,
+        staff: bool,
+    ) -> None:
+        _, room = split(channel)
         own = await self._rooms.throw(room, speaker, info, data, staff=staff)
         if own is not None and channel in session.subscriptions:  # sampled out: its sender sees it
             item = Publication(channel=channel, data=own)
