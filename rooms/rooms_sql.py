@@ -48,10 +48,14 @@ class SqlRooms(SqlStore):
         async with self._reading() as connection:
             return [_as_room(row) for row in await connection.execute(query)]
 
-    async def change(self, id: str, change: Callable[[Room], Room], *, at: int) -> tuple[Room, int]:
+    async def change(
+        self, id: str, change: Callable[[Room], Room], *, at: int
+    ) -> tuple[Room, int | None]:
         async with self._writing() as connection:
             old = await self._lock(connection, id)
             new = change(old)
+            if new == old:
+                return new, None
             await connection.execute(sa.update(_room).where(_room.c.id == id).values(_values(new)))
             await self._record_show(connection, old, new, at)
             version = await self._raise(connection, id, "room", msgspec.json.encode(new))

@@ -455,9 +455,11 @@ class RoomService:
     async def _change(
         self, room: str, change: Callable[[Room], Room], event: str, actor: str
     ) -> Room:
-        """Record a change of the room object, then tell it."""
+        """Record a change of the room object, then tell it. What changes nothing is not told."""
         changed, version = await self._store.change(room, change, at=self._now())
         self._remember(room, changed)
+        if version is None:
+            return changed
         body = {"type": event, "room": msgspec.to_builtins(changed)}
         told = self._publish(room, (body, version), actor)
         if event == "room.started":

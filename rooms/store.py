@@ -35,9 +35,12 @@ class RoomStore(Protocol):
     async def page(self, state: str | None, after: str, limit: int) -> list[Room]:
         """Rooms in order of id, beginning after `after`."""
 
-    async def change(self, id: str, change: Callable[[Room], Room], *, at: int) -> tuple[Room, int]:
+    async def change(
+        self, id: str, change: Callable[[Room], Room], *, at: int
+    ) -> tuple[Room, int | None]:
         """
-        Change the room object and record begin or end of a show; the room and its new version.
+        Change the room object and record begin or end of a show; the room and its new version, None
+        where it is as it was.
 
         `change` is a pure rule that may refuse. Raises NotFound.
         """

@@ -62,6 +62,14 @@ async def test_changes_raise_the_version_and_record_shows(store: SqlRooms) -> No
     assert await store.live() == ["tea"]
 
 
+async def test_what_is_as_it_was_keeps_its_version(store: SqlRooms) -> None:
+    """The same title again is no change: nothing is written."""
+    await begin(store, "tea")
+    same, version = await store.change("tea", lambda old: msgspec.structs.replace(old), at=AT)
+    assert (same, version) == (room(), None)
+    assert (await store.parts("tea"))["room"].version == 1
+
+
 async def test_a_refused_change_changes_nothing(store: SqlRooms) -> None:
     """The rule's refusal undoes all of it."""
     await begin(store, "tea")

@@ -39,6 +39,7 @@ async def test_a_room_goes_live_and_ends_and_everybody_hears_it(stage: Any, uniq
     with pytest.raises(WrongState):
         await stage.service.start(unique, actor="host")
     await stage.service.edit(unique, title="More tea", actor="host")
+    await stage.service.edit(unique, title="More tea", actor="host")  # as it is: not told
     ended = await stage.service.end(unique, actor="host")
     assert (ended.state, ended.show) == ("ended", live.show)
     with pytest.raises(WrongState):
