@@ -357,7 +357,8 @@ async def picture_full(stand: Stand, eyes: Eyes) -> Page:
         stand.another, "full", "--demo", LIVESERVER_MEDIA_LOAD_MARK="1"
     )
     page = await eyes.enter("demo", base=server.base)
-    await expect(page.get_by_test_id("video")).to_have_attribute("data-picture", "full")
+    video = page.get_by_test_id("video")
+    await expect(video).to_have_attribute("data-picture", "full", timeout=60_000)  # a new server
     return page
 
 
