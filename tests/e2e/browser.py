@@ -13,8 +13,19 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "google-chrome"
+#: Parts of a window that are pages of their own: two more processes for each person.
+OWN_PAGES = ("WebUIOmniboxPopup", "WebUIOmniboxAimPopup")
+#: The last list counts, so this one repeats what Playwright leaves out.
+LEFT_OUT = (
+    *OWN_PAGES,
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding"),
+    *("ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints"),
+    *("NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch"),
+)
 #: quiet: nothing but the server under test is ever asked
 FLAGS = [
+    f"--disable-features={','.join(LEFT_OUT)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
