@@ -85,6 +85,7 @@ ACTIONS: dict[str, Rule] = {
     "room.edit": HOST,
     "room.start": HOST,
     "room.end": HOST,
+    "room.rehearse": HOST,
     "room.notice": ROOM_STAFF,
     "room.caption": ROOM_STAFF,
     "room.pin": ROOM_STAFF,

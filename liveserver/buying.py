@@ -7,6 +7,7 @@ from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
 from orders import payments_demo as demo
+from orders.decide_orders import CLIENT
 from orders.errors import InFlight, Refusal
 from orders.requests import (
     Cancel,
@@ -21,6 +22,7 @@ from orders.requests import (
     StartPayment,
     Verdict,
 )
+from rooms.rehearsal import check_is_real, check_sells, is_on
 
 
 async def reserve(
@@ -45,7 +47,8 @@ async def reserve(
 def reservation(
     identity: Identity, sale: str, quantity: int, key: str, metadata: dict[str, Any]
 ) -> Reserve:
-    """What this person asks of the writer."""
+    """What this person asks of the writer. Raises rooms.errors.Rehearses for a sale only tried."""
+    check_is_real(sale)
     return Reserve(
         flash_sale=sale,
         buyer=identity.user,
@@ -90,12 +93,12 @@ async def create(
 
     Raises:
         Refused: `forbidden` for guests outside the demo: nobody would answer for what they hold.
-        rooms.errors.Refusal: There is no such room.
+        rooms.errors.Refusal: There is no such room, or it rehearses.
         orders.errors.Refusal: What the writer decided, or `InFlight`.
     """
     if identity.guest and not services.options.demo:
         raise Refused("forbidden", "Orders are for buyers with an account: sign in first.")
-    show = None if room is None else (await services.rooms.get(room)).show
+    show = None if room is None else await _show_of(services, identity, room, key)
     return await _place(
         services,
         CreateOrder(
@@ -110,6 +113,14 @@ async def create(
             actor=identity.user,
         ),
     )
+
+
+async def _show_of(services: Services, identity: Identity, room: str, key: str) -> str | None:
+    """The show to buy in. A rehearsal refuses what is new; a key of before gets its order again."""
+    known = await services.rooms.get(room)
+    if is_on(known) and await services.reads.order_by_key(identity.user, CLIENT, key) is None:
+        check_sells(known)
+    return known.show
 
 
 async def join(

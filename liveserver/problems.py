@@ -39,6 +39,7 @@ PROBLEMS: dict[str, Problem] = {
     "in-flight": Problem(409, 1010, "The same request is being worked on", temporary=True),
     "invalid-state": Problem(409, 1011, "Not possible in this state"),
     "price-unconfirmed": Problem(409, 1012, "Confirm the low price"),
+    "rehearsal": Problem(409, 1015, "This is a rehearsal"),
     "too-large": Problem(413, 1013, "Too large"),
     "unsupported-media-type": Problem(415, 1014, "Send application/json"),
     "rate-limited": Problem(429, 111, "Too fast", temporary=True),

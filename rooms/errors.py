@@ -6,6 +6,7 @@ What a room refuses, as values.
     ├── Forbidden          this person may not do this here
     ├── NotFound           no such room, message or part
     ├── WrongState         the room is not live, or already is
+    ├── Rehearses          nothing is sold in a rehearsal
     ├── TooFast            a rate or a cap; the text is kept by its sender
     └── Unavailable        the bus or the database does not answer; trying again helps
 
@@ -41,6 +42,10 @@ class NotFound(Refusal):
 
 class WrongState(Refusal):
     problem = "invalid-state"
+
+
+class Rehearses(Refusal):
+    problem = "rehearsal"
 
 
 class TooFast(Refusal):

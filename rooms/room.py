@@ -5,8 +5,8 @@ What a room is, as everybody in it sees it, and the one function that folds even
 (`static/js/room-state.js`); both read the golden files in `tests/wire/`.
 
 The state is the contract's snapshot as plain JSON values: `room, shelf, pinned, notice,
-flash_sales, chat_rules, video, stats`. On the bus it lies in parts (`room`, `shelf`, …,
-`flash_sale:<id>`), and a numbered event replaces one part whole.
+flash_sales, rehearsal_sale, chat_rules, video, stats`. On the bus it lies in parts (`room`,
+`shelf`, …, `flash_sale:<id>`), and a numbered event replaces one part whole.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,6 +30,7 @@ class Room(msgspec.Struct, kw_only=True):
     show: str | None
     started_at: str | None  # RFC 3339 UTC with milliseconds
     merchant_ids: list[str]
+    rehearsal: bool = False  # the show is (or was the last and) a rehearsal: `rooms.rehearsal`
 
 
 class ChatRules(msgspec.Struct, kw_only=True):
@@ -56,6 +57,7 @@ def empty() -> State:
         "pinned": None,
         "notice": None,
         "flash_sales": [],
+        "rehearsal_sale": None,
         "chat_rules": msgspec.to_builtins(ChatRules()),
         "video": None,
         "stats": {"online": 0, "likes": 0},
@@ -75,6 +77,7 @@ _PARTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Any]]] = {
     "shelf.updated": ("shelf", lambda event: event["items"]),
     "shelf.pinned": ("pinned", lambda event: event["product_id"]),
     "flash_sale.updated": ("flash_sale", lambda event: event["flash_sale"]),
+    "rehearsal.sale": ("rehearsal_sale", lambda event: event["flash_sale"]),
     "video.started": ("video", lambda event: event["video"]),
     "video.stopped": ("video", lambda event: event["video"]),
     "chat.rules": ("chat_rules", _chat_rules),
@@ -87,6 +90,7 @@ _SAID_BY = {
     "notice": ("room.notice", "text"),
     "shelf": ("shelf.updated", "items"),
     "pinned": ("shelf.pinned", "product_id"),
+    "rehearsal_sale": ("rehearsal.sale", "flash_sale"),
     "video": ("video.started", "video"),
 }
 

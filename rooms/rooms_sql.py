@@ -1,7 +1,7 @@
 """Rooms, shows and parts in SQL. A room's row is locked first, so its changes happen one by one."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,8 +41,13 @@ class SqlRooms(SqlStore):
             row = (await connection.execute(sa.select(_room).where(_room.c.id == id))).first()
         return None if row is None else _as_room(row)
 
-    async def page(self, state: str | None, after: str, limit: int) -> list[Room]:
+    async def page(
+        self, state: str | None, after: str, limit: int, rehearsing: Collection[str] | None = ()
+    ) -> list[Room]:
         query = sa.select(_room).where(_room.c.id > after).order_by(_room.c.id).limit(limit)
+        if rehearsing is not None:
+            hidden = (_room.c.state == "live") & _room.c.rehearsal
+            query = query.where(sa.not_(hidden) | _room.c.id.in_(rehearsing))
         if state is not None:
             query = query.where(_room.c.state == state)
         async with self._reading() as connection:
@@ -119,7 +124,9 @@ class SqlRooms(SqlStore):
             )
         if new.state == "live" and new.show != old.show:
             await connection.execute(
-                sa.insert(_show).values(id=new.show, room=new.id, started_at=at)
+                sa.insert(_show).values(
+                    id=new.show, room=new.id, started_at=at, rehearsal=new.rehearsal
+                )
             )
 
 
@@ -140,4 +147,5 @@ def _as_room(row: Any) -> Room:
         show=row.show,
         started_at=None if row.started_at is None else rfc3339(row.started_at),
         merchant_ids=list(row.merchant_ids),
+        rehearsal=bool(row.rehearsal),
     )

@@ -22,6 +22,7 @@ room = sa.Table(
     sa.Column("started_at", sa.BigInteger),
     sa.Column("merchant_ids", sa.JSON, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("rehearsal", sa.Boolean(create_constraint=True, name="is_bool"), nullable=False),
     sa.CheckConstraint("state IN ('idle', 'live', 'ended')", name="state"),
     sa.CheckConstraint("state = 'idle' OR show IS NOT NULL", name="show"),
 )
@@ -33,6 +34,7 @@ show = sa.Table(
     sa.Column("room", sa.String(40), sa.ForeignKey("room.id"), nullable=False, index=True),
     sa.Column("started_at", sa.BigInteger, nullable=False),
     sa.Column("ended_at", sa.BigInteger, index=True),
+    sa.Column("rehearsal", sa.Boolean(create_constraint=True, name="is_bool"), nullable=False),
 )
 
 room_part = sa.Table(

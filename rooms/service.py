@@ -7,12 +7,13 @@ Every method raises `rooms.errors.Refusal`. Times are integer milliseconds from 
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from rooms import channels, snapshot, text
+from rooms import rehearsal as rehearsals
 from rooms.bus import Bus, Message, Outcome
 from rooms.counts_service import Counts
 from rooms.errors import Invalid, NotFound, Refusal, Unavailable, WrongState
@@ -129,11 +130,18 @@ class RoomService:
         return await self._change(room, change, "room.updated", actor)
 
     async def list(
-        self, state: str | None = None, cursor: str | None = None, limit: int = 50
+        self,
+        state: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        rehearsing: Collection[str] | None = (),
     ) -> tuple[list[Room], str | None]:
-        """Rooms in order of id, and the cursor of the next page."""
+        """
+        Rooms in order of id, and the cursor of the next page. Of those that rehearse, only these
+        (None: all) are listed.
+        """
         size = max(1, min(limit, PAGE_MAX))
-        rooms = await self._store.page(state, cursor or "", size + 1)
+        rooms = await self._store.page(state, cursor or "", size + 1, rehearsing)
         return rooms[:size], rooms[size - 1].id if len(rooms) > size else None
 
     async def get(self, room: str) -> Room:
@@ -143,16 +151,13 @@ class RoomService:
             raise NotFound(f"There is no room {room}")
         return found
 
-    async def start(self, room: str, *, actor: str) -> Room:
-        """Go live with a new show. Raises WrongState if the room is live."""
+    async def start(self, room: str, *, actor: str, rehearsal: bool = False) -> Room:
+        """Go live with a new show, or rehearse one. Raises WrongState if the room is live."""
         show = self._new_id("shw")
 
         def change(old: Room) -> Room:
-            if old.state == "live":
-                raise WrongState("The room is live already")
-            # never back, even if the clock jumps: what one show left behind stays behind
-            started_at = max(rfc3339(self._now()), old.started_at or "")
-            return msgspec.structs.replace(old, state="live", show=show, started_at=started_at)
+            started_at = rfc3339(self._now())
+            return rehearsals.begin(old, show=show, started_at=started_at, rehearsal=rehearsal)
 
         started = await self._change(room, change, "room.started", actor)
         try:
@@ -169,7 +174,23 @@ class RoomService:
                 raise WrongState("The room is not live")
             return msgspec.structs.replace(old, state="ended")
 
-        return await self._change(room, change, "room.ended", actor)
+        ended = await self._change(room, change, "room.ended", actor)
+        if ended.rehearsal:
+            await self._put_trial(room, None, actor)
+        return ended
+
+    async def try_sale(self, room: str, sale: dict[str, Any] | None, *, actor: str) -> None:
+        """
+        Show what a flash sale would look like, or none: `sale` has the form of one and is in no
+        ledger. Raises WrongState unless the room rehearses.
+        """
+        now = await self.get(room)
+        rehearsals.check_is_on(now)
+        await self._put_trial(room, None if sale is None else {**sale, "show": now.show}, actor)
+
+    async def _put_trial(self, room: str, sale: dict[str, Any] | None, actor: str) -> None:
+        version = await self._store.put(room, rehearsals.SALE_PART, msgspec.json.encode(sale))
+        await self._publish(room, ({"type": "rehearsal.sale", "flash_sale": sale}, version), actor)
 
     # What the room shows
 
@@ -481,6 +502,8 @@ class RoomService:
         event, _ = change
         messages = change_messages(room, [change], self._now())
         told = {name: event[name] for name in TOLD_TO_STAFF if name in event}
+        if event["type"] in ("room.started", "room.ended"):
+            told["rehearsal"] = event["room"]["rehearsal"]
         messages.append(self._console(room, {"type": event["type"], "actor": actor, **told}))
         try:
             await self._outbox.send(room, messages)

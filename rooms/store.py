@@ -6,7 +6,7 @@ of a part raises the part's version in the same transaction, so that the newest 
 bus whatever order the calls arrive in.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -32,8 +32,13 @@ class RoomStore(Protocol):
     async def get(self, id: str) -> Room | None:
         """One room."""
 
-    async def page(self, state: str | None, after: str, limit: int) -> list[Room]:
-        """Rooms in order of id, beginning after `after`."""
+    async def page(
+        self, state: str | None, after: str, limit: int, rehearsing: Collection[str] | None = ()
+    ) -> list[Room]:
+        """
+        Rooms in order of id, beginning after `after`. One that rehearses is left out unless its id
+        is in `rehearsing` (None: all are shown).
+        """
 
     async def change(
         self, id: str, change: Callable[[Room], Room], *, at: int

@@ -33,13 +33,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Show(msgspec.Struct, frozen=True, kw_only=True):
-    """A show on record, milliseconds. `open`: whether anybody may read its archive."""
+    """
+    A show on record, milliseconds. `open`: whether anybody may read its archive; that of a
+    rehearsal is its staff's.
+    """
 
     id: str
     room: str
     started_at: int
     ended_at: int | None
     open: bool = True
+    rehearsal: bool = False
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,9 +105,13 @@ class SqlArchive:
             row = (await connection.execute(_shows().where(shows.c.id == id))).one_or_none()
         return None if row is None else _show(row)
 
-    async def shows_of(self, room: str, before: str | None, limit: int) -> list[Show]:
-        """Shows of a room, newest first; ids of shows sort by time."""
+    async def shows_of(
+        self, room: str, before: str | None, limit: int, *, rehearsals: bool
+    ) -> list[Show]:
+        """Shows of a room, newest first, `rehearsals` too or not; ids of shows sort by time."""
         query = _shows().where(shows.c.room == room).order_by(shows.c.id.desc()).limit(limit)
+        if not rehearsals:
+            query = query.where(sa.not_(shows.c.rehearsal))
         if before is not None:
             query = query.where(shows.c.id < before)
         async with self._reading() as connection:
@@ -194,12 +198,13 @@ class SqlArchive:
 def _shows() -> sa.Select[Any]:
     rule = sa.func.coalesce(archive_rule.c.open, sa.true()).label("open")
     joined = shows.outerjoin(archive_rule, archive_rule.c.room == shows.c.room)
-    columns = (shows.c.id, shows.c.room, shows.c.started_at, shows.c.ended_at)
+    s = shows.c
+    columns = (s.id, s.room, s.started_at, s.ended_at, s.rehearsal)
     return sa.select(*columns, rule).select_from(joined)
 
 
 def _show(row: Any) -> Show:
     return Show(
         id=row.id, room=row.room, started_at=row.started_at, ended_at=row.ended_at,
-        open=bool(row.open),
+        open=bool(row.open) and not row.rehearsal, rehearsal=bool(row.rehearsal),
     )  # fmt: skip

@@ -67,6 +67,13 @@ class SaleUpdated(Event, kw_only=True):
     flash_sale: FlashSale
 
 
+class RehearsalSale(Event, kw_only=True):
+    """What a flash sale would look like. It belongs to its `show`, and nobody can buy it."""
+
+    type: Literal["rehearsal.sale"]
+    flash_sale: FlashSale | None
+
+
 class RoomStats(Event, kw_only=True):
     type: Literal["room.stats"]
     online: int
@@ -214,6 +221,7 @@ class ConsoleEvent(Event, kw_only=True):
     text: str | None = None
     flash_sale: str | None = None
     title: str | None = None
+    rehearsal: bool | None = None  # of `room.started` and `room.ended`
 
 
 class OrderUpdated(Event, kw_only=True):
@@ -297,7 +305,8 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
         "Numbered events replace one part of the room's state each; the last 1,000 are kept and "
         "recovered. room.stats, order.ticker and caption are advisory and not numbered.",
         (RoomStarted, RoomUpdated, RoomEnded, RoomNotice, ShelfUpdated, ShelfPinned, SaleUpdated,
-         RulesChanged, MessageDeleted, UserMuted, UserBanned, RoomStats, OrderTicker, Caption),
+         RehearsalSale, RulesChanged, MessageDeleted, UserMuted, UserBanned, RoomStats, OrderTicker,
+         Caption),
         (),
     ),
     "chat": (

@@ -20,6 +20,7 @@ export function emptyRoom() {
     pinned: null,
     notice: null,
     flash_sales: [],
+    rehearsal_sale: null,
     chat_rules: { slow_mode_seconds: 0, muted_all: false, links: true },
     video: null,
     stats: { online: 0, likes: 0 },
@@ -34,6 +35,7 @@ const PARTS = {
   "room.notice": (event) => ({ notice: event.text }),
   "room.stats": (event) => ({ stats: { online: event.online, likes: event.likes } }),
   "shelf.updated": (event) => ({ shelf: event.items }),
+  "rehearsal.sale": (event) => ({ rehearsal_sale: event.flash_sale }),
   "shelf.pinned": (event) => ({ pinned: event.product_id }),
   "video.started": (event) => ({ video: event.video }),
   "video.stopped": (event) => ({ video: event.video }),
@@ -89,6 +91,17 @@ function tidied(state) {
   return { ...state, flash_sales: sales };
 }
 
+/** Whether the room rehearses: marked, not listed, and nothing is sold. @param {RoomState} state */
+export function isRehearsing({ room }) {
+  return room?.state === "live" && room.rehearsal === true;
+}
+
+/** The sale that is tried in this rehearsal; what an earlier one left behind is none. @param {RoomState} state */
+export function triedSale(state) {
+  const sale = state.rehearsal_sale;
+  return sale && isRehearsing(state) && sale.show === state.room?.show ? { ...sale, tried: true } : null;
+}
+
 /** The product being explained. @param {RoomState} state */
 export function pinnedProduct(state) {
   return state.shelf.find((item) => item.id === state.pinned) || null;
@@ -120,8 +133,10 @@ export const FINISHED_SHOWN_MS = 120_000;
 export function salesOnStage(state, now) {
   const rank = { open: 0, paused: 1, upcoming: 1, sold_out: 2, ended: 3, cancelled: 3 };
   const isOver = (/** @type {FlashSale} */ sale) => rank[phase(sale, now)] === 3;
-  const running = state.flash_sales.filter((sale) => !isOver(sale));
-  const over = state.flash_sales.filter((sale) => now - Date.parse(sale.ends_at) < FINISHED_SHOWN_MS);
+  const tried = triedSale(state);
+  const all = tried ? [...state.flash_sales, tried] : state.flash_sales;
+  const running = all.filter((sale) => !isOver(sale));
+  const over = all.filter((sale) => now - Date.parse(sale.ends_at) < FINISHED_SHOWN_MS);
   const shown = running.length ? running : over.slice(-1);
   return shown.sort((a, b) => {
     const [one, two] = [rank[phase(a, now)], rank[phase(b, now)]];

@@ -3,7 +3,7 @@
  * The objects of the public contract, as types for the checker. No code.
  *
  * @typedef {{id: string, title: string, state: "idle"|"live"|"ended", show: string|null,
- *   started_at: string|null, merchant_ids: string[]}} Room
+ *   started_at: string|null, merchant_ids: string[], rehearsal?: boolean}} Room
  *
  * @typedef {{id: string, sku: string, merchant: string, title: string, description: string,
  *   terms: string, seller_name: string, price_cents: number, list_price_cents: number|null,
@@ -16,7 +16,7 @@
  *   units_total: number, units_left: number, per_buyer_limit: number, buyers: "account"|"guest",
  *   hold_seconds: number, starts_at: string, ends_at: string,
  *   state: "scheduled"|"running"|"sold_out"|"ended"|"cancelled", version: number,
- *   host_away?: "go_on"|"pause", paused_at?: string|null}} FlashSale
+ *   host_away?: "go_on"|"pause", paused_at?: string|null, tried?: boolean}} FlashSale
  *
  * @typedef {{flash_sale: string, state: "none"|"waiting"|"offered"|"left"|"passed"|"over",
  *   position: number|null, waiting: number, quantity: number, order: string|null,
@@ -41,7 +41,7 @@
  * @typedef {{slow_mode_seconds: number, muted_all: boolean, links: boolean}} ChatRules
  *
  * @typedef {{room: Room|null, shelf: ShelfItem[], pinned: string|null, notice: string|null,
- *   flash_sales: FlashSale[], chat_rules: ChatRules, video: object|null,
+ *   flash_sales: FlashSale[], rehearsal_sale: FlashSale|null, chat_rules: ChatRules, video: object|null,
  *   stats: {online: number, likes: number}}} RoomState
  *
  * @typedef {RoomState & {position: {epoch: string, offset: number}, server_time: number}} Snapshot

@@ -69,6 +69,8 @@ WHO: dict[str, set[str]] = {
     "PATCH /v1/rooms/{room}": HOST,
     "POST /v1/rooms/{room}/start": HOST,
     "POST /v1/rooms/{room}/end": HOST,
+    "PUT /v1/rooms/{room}/rehearsal-sale": HOST,
+    "DELETE /v1/rooms/{room}/rehearsal-sale": HOST,
     "POST /v1/rooms/{room}/notice": STAFF,
     "POST /v1/rooms/{room}/captions": STAFF,
     "POST /v1/rooms/{room}/pin": STAFF,
@@ -208,6 +210,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/rooms/{room}/captions": {"text": "And now the cup."},
     "POST /v1/rooms/{room}/pin": {"product_id": None},
     "PUT /v1/rooms/{room}/shelf": {"product_ids": []},
+    "PUT /v1/rooms/{room}/rehearsal-sale": {
+        "product_id": "{product}", "price_cents": 900, "units": 1,
+    },
     "PATCH /v1/rooms/{room}/chat": {"slow_mode_seconds": 0},
     "PUT /v1/rooms/{room}/word-lists": {"items": []},
     "PUT /v1/word-lists": {"items": []},

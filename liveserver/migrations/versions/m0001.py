@@ -40,6 +40,11 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("merchant_ids", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "rehearsal",
+            sa.Boolean(create_constraint=True, name=op.f("ck_room_is_bool")),
+            nullable=False,
+        ),
         sa.CheckConstraint("state = 'idle' OR show IS NOT NULL", name=op.f("ck_room_show")),
         sa.CheckConstraint("state IN ('idle', 'live', 'ended')", name=op.f("ck_room_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_room")),
@@ -139,6 +144,11 @@ def upgrade() -> None:
         sa.Column("room", sa.String(length=40), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "rehearsal",
+            sa.Boolean(create_constraint=True, name=op.f("ck_show_is_bool")),
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(["room"], ["room.id"], name=op.f("fk_show_room_room")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_show")),
     )

@@ -165,6 +165,7 @@ ROUTES = [
             "limit-exceeded",
             "not-started",
             "ended",
+            "rehearsal",
         ),
         idempotent=True,
         limit="reserve",

@@ -5,10 +5,12 @@ import logging
 import msgspec
 from msgspec import UNSET
 
+from liveserver.web.handlers.rehearsals import check_no_sale, rehearsals_shown
 from liveserver.web.requests.common import Query
 from liveserver.web.requests.rooms import (
     CaptionLine,
     NewRoom,
+    NewShow,
     Notice,
     Pin,
     RoomChanges,
@@ -36,7 +38,9 @@ async def of_new_room(call: Call) -> Subject:
 
 async def list_rooms(call: Call) -> RoomList:
     query: RoomQuery = call.query
-    rooms, following = await call.services.rooms.list(query.state, query.cursor, query.limit)
+    rooms, following = await call.services.rooms.list(
+        query.state, query.cursor, query.limit, rehearsals_shown(call.identity)
+    )
     return RoomList(items=rooms, next_cursor=following)
 
 
@@ -64,7 +68,13 @@ async def edit(call: Call) -> Room:
 
 
 async def start(call: Call) -> Room:
-    room = await call.services.rooms.start(call.params["room"], actor=call.who.user)
+    """A rehearsal waits until no sale of the room could begin in the middle of it."""
+    body: NewShow = call.body
+    if body.rehearsal:
+        await check_no_sale(call.services, call.params["room"])
+    room = await call.services.rooms.start(
+        call.params["room"], actor=call.who.user, rehearsal=body.rehearsal
+    )
     await _tell_merchants(call, "room.started", room)
     return room
 
@@ -76,8 +86,11 @@ async def end(call: Call) -> Room:
 
 
 async def _tell_merchants(call: Call, event: str, room: Room) -> None:
-    """Put it into the merchants' feed. The show goes on even where that is not possible now."""
-    if not room.merchant_ids:
+    """
+    Put it into the merchants' feed, but not that of a rehearsal. The show goes on even where that
+    is not possible now.
+    """
+    if not room.merchant_ids or room.rehearsal:
         return
     try:
         note = Note(
@@ -182,8 +195,10 @@ ROUTES = [
         path="/v1/rooms/{room}/start",
         action="room.start",
         handler=start,
-        summary="Go live: a new show begins",
+        summary="Go live: a new show begins, or a rehearsal of one",
         tag="rooms",
+        request=NewShow,
+        body_optional=True,
         about=of_room,
         answer=Room,
         refuses=STAFF_REFUSES,

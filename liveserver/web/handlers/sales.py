@@ -14,6 +14,7 @@ from orders.requests import CancelSale, CreateSale, EditSale
 from orders.shapes import FlashSale, Order
 from orders.webhooks import parse_time
 from rooms.errors import Unavailable
+from rooms.rehearsal import check_sells
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ async def create(call: Call) -> Created:
     """A merchant sells its own product anywhere; a streamer what was granted to the room."""
     body: NewSale = call.body
     room = await call.services.rooms.get(call.params["room"])
+    check_sells(room)
     usual = "guest" if call.services.options.demo else "account"
     fields = msgspec.structs.asdict(body)
     fields["buyers"] = body.buyers or usual
@@ -124,7 +126,7 @@ ROUTES = [
         about=of_room_and_shop,
         answer=FlashSale,
         status=201,
-        refuses=SALE_REFUSES,
+        refuses=(*SALE_REFUSES, "rehearsal"),
         limit="write",
     ),
     Route(
@@ -177,7 +179,7 @@ ROUTES = [
         status=201,
         refuses=(
             "forbidden", "sold-out", "limit-exceeded", "not-started", "ended", "in-flight",
-            "idempotency-conflict",
+            "idempotency-conflict", "rehearsal",
         ),
         idempotent=True,
         limit="reserve",

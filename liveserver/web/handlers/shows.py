@@ -9,6 +9,7 @@ from liveserver.access import allow
 from liveserver.archive import exports
 from liveserver.archive.entry import Line, Show
 from liveserver.problems import Refused
+from liveserver.web.handlers.rehearsals import is_staff
 from liveserver.web.requests.common import Page
 from liveserver.web.requests.shows import (
     ArchiveRule,
@@ -29,7 +30,9 @@ async def list_shows(call: Call) -> ShowList:
     page: Page = call.query
     room = call.params["room"]
     await call.services.rooms.get(room)
-    found = await call.services.archive.shows_of(room, page.cursor, page.limit)
+    found = await call.services.archive.shows_of(
+        room, page.cursor, page.limit, rehearsals=is_staff(call.identity, room)
+    )
     following = found[-1].id if len(found) == page.limit else None
     return ShowList(items=[_view(show) for show in found], next_cursor=following)
 
@@ -191,7 +194,7 @@ def _view(show: Show) -> ShowView:
     ended_at = None if show.ended_at is None else rfc3339(show.ended_at)
     return ShowView(
         id=show.id, room=show.room, started_at=rfc3339(show.started_at), ended_at=ended_at,
-        open=show.open,
+        open=show.open, rehearsal=show.rehearsal,
     )  # fmt: skip
 
 

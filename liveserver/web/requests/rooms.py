@@ -4,7 +4,17 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from liveserver.web.requests.common import LINE, Body, Id, MerchantId, Page, RoomId
+from liveserver.web.requests.common import (
+    LINE,
+    Body,
+    Cents,
+    Id,
+    MerchantId,
+    Page,
+    RoomId,
+    Units,
+)
+from liveserver.web.requests.sales import Countdown, Duration
 from orders.shapes import FlashSale, Grant, Product
 from rooms.room import ChatRules, Room
 
@@ -24,6 +34,26 @@ class NewRoom(Body):
     id: RoomId
     title: RoomTitle
     merchant_ids: MerchantIds = field(default_factory=list)
+
+
+class NewShow(Body):
+    """
+    `rehearsal`: not in the list of rooms, nothing is sold, no webhook is sent, and viewers with the
+    link see that it is one. Refused while a flash sale of the room is planned or runs.
+    """
+
+    rehearsal: bool = False
+
+
+class TrialSale(Body):
+    """How a flash sale would look. Nothing is committed, and nobody can buy."""
+
+    product_id: Id
+    price_cents: Cents
+    units: Units
+    per_buyer_limit: Units = 1
+    countdown_seconds: Countdown = 0
+    duration_seconds: Duration = 300
 
 
 class RoomChanges(Body):
@@ -90,6 +120,7 @@ class Snapshot(Struct, kw_only=True):
     pinned: str | None
     notice: str | None
     flash_sales: list[FlashSale]
+    rehearsal_sale: FlashSale | None
     chat_rules: ChatRules
     video: Any
     stats: Stats

@@ -11,13 +11,17 @@ Milliseconds = Annotated[int, Meta(ge=0, le=9_007_199_254_740_991)]
 
 
 class ShowView(Struct, kw_only=True):
-    """One show of a room. `open`: anybody may read its events and exports once it is over."""
+    """
+    One show of a room. `open`: anybody may read its events and exports once it is over; those of a
+    rehearsal only staff may, who alone find it in the list.
+    """
 
     id: str
     room: str
     started_at: str
     ended_at: str | None
     open: bool
+    rehearsal: bool
 
 
 class ShowList(Struct, kw_only=True):

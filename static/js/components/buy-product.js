@@ -12,6 +12,7 @@ import { count, money } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { buy } from "../buying.js";
+import { isRehearsing } from "../room-state.js";
 import { BuySheet, facts } from "./buy-sheet.js";
 import { field, picture } from "./product-bits.js";
 import { openSale } from "./shelf-view.js";
@@ -79,6 +80,7 @@ class ProductSheet extends BuySheet {
     const { product } = this;
     if (!product) return { open: false, hopeful: false, words: t("shelf.gone") };
     if (product.stock <= 0) return { open: false, hopeful: false, words: t("product.no_stock") };
+    if (isRehearsing(this.store.state)) return { open: false, hopeful: false, words: t("rehearsal.no_sale") };
     const enough = this.quantity <= product.stock;
     const amount = money(product.price_cents * this.quantity, product.currency);
     return { open: enough, hopeful: false, words: host()?.hasCart ? t("buy.to_cart", { amount }) : t("buy.confirm_shelf", { amount }) };

@@ -122,7 +122,7 @@ export class FlashCard extends HTMLElement {
     }
     const words = {
       upcoming: t("flash.upcoming"),
-      open: "",
+      open: sale.tried ? t("rehearsal.sale") : "",
       paused: t("flash.paused"),
       ended: t("flash.ended"),
       cancelled: t("flash.cancelled"),
@@ -131,7 +131,7 @@ export class FlashCard extends HTMLElement {
     this.words.hidden = !words;
     const button = h(
       "button",
-      { type: "button", class: "button buy", testid: "buy-button", disabled: at !== "open", on: { click: () => this.dispatchEvent(new CustomEvent("buy", { detail: sale.id })) } },
+      { type: "button", class: "button buy", testid: "buy-button", disabled: at !== "open" || sale.tried, on: { click: () => this.dispatchEvent(new CustomEvent("buy", { detail: sale.id })) } },
       at === "open" ? t("flash.buy") : at === "upcoming" ? t("flash.soon") : at === "paused" ? t("flash.pauses") : t("flash.over"),
     );
     fill(this.action, button);

@@ -59,8 +59,8 @@ export class Activity {
     if (event.type === "shelf.pinned" && !event.product_id) return t("activity.unpinned");
     if (event.type === "room.notice" && !event.text) return t("activity.notice_gone");
     const item = this.store.state.shelf.find((one) => one.id === event.product_id);
-    const key = `activity.${event.type}`;
-    return has(key) ? t(`activity.${event.type}`, { title: event.title || (item ? item.title : ""), text: event.text || "" }) : "";
+    const type = event.rehearsal ? event.type.replace("room.", "rehearsal.") : event.type;
+    return has(`activity.${type}`) ? t(`activity.${type}`, { title: event.title || (item ? item.title : ""), text: event.text || "" }) : "";
   }
 }
 

@@ -7,7 +7,7 @@
  * sale-confirm-low, sale-problem, sale-start
  */
 
-import { asProblem, path, post } from "../api.js";
+import { asProblem, path, post, put } from "../api.js";
 import { FlashCard } from "../components/flash-card.js";
 import { field } from "../components/product-bits.js";
 import { clock } from "../clock.js";
@@ -15,6 +15,7 @@ import { money } from "../format.js";
 import { cents, plainPrice } from "../format-more.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
+import { isRehearsing } from "../room-state.js";
 
 /** @typedef {import("../types.js").Product} Product */
 /** @typedef {Product & {grant: {min_price_cents: number|null, units_max: number|null, used: number}}} Sellable */
@@ -43,7 +44,8 @@ export class SaleForm {
     this.low = h("label", { class: "low-price", hidden: true, testid: "sale-low-price" }, this.lowBox, this.lowWords);
     this.problem = h("p", { class: "problem", role: "alert", hidden: true, testid: "sale-problem" });
     this.preview = /** @type {FlashCard} */ (h("flash-card"));
-    this.start = h("button", { type: "submit", class: "button primary big", testid: "sale-start" }, icon("bolt"), t("sale.start"));
+    this.startWords = h("span");
+    this.start = h("button", { type: "submit", class: "button primary big", testid: "sale-start" }, icon("bolt"), this.startWords);
     this.drawnChoice = "";
     this.element = this.layOut();
   }
@@ -86,6 +88,8 @@ export class SaleForm {
   }
 
   drawChoice() {
+    const words = isRehearsing(this.store.state) ? t("rehearsal.try") : t("sale.start");
+    if (this.startWords.textContent !== words) this.startWords.textContent = words;
     const { shelf, pinned } = this.store.state;
     const order = new Map(shelf.map((item) => [item.id, item.number]));
     const choice = [...this.sellable()].sort((a, b) => (order.get(a.id) || 999) - (order.get(b.id) || 999));
@@ -160,6 +164,10 @@ export class SaleForm {
       this.lowBox.focus();
       return;
     }
+    if (isRehearsing(this.store.state)) {
+      this.tryOut(product, price);
+      return;
+    }
     const body = {
       sku: product.sku,
       price_cents: price,
@@ -183,6 +191,20 @@ export class SaleForm {
       if (problem.name === "price-unconfirmed") this.low.hidden = false;
       this.say(problem.words);
     });
+  }
+
+  /** In a rehearsal everybody sees the sale, and nobody can buy. @param {Product} product @param {number} price */
+  tryOut(product, price) {
+    const show = () =>
+      put(path`/v1/rooms/${this.store.id}/rehearsal-sale`, {
+        product_id: product.id,
+        price_cents: price,
+        units: Number(this.units.value),
+        per_buyer_limit: Number(this.limit.value),
+        countdown_seconds: Number(this.countdown.value),
+        duration_seconds: Number(this.duration.value),
+      });
+    void this.actions.press(this.start, show, t("act.tried"), (error) => this.say(asProblem(error).words));
   }
 
   /** At a moment that was chosen, in this device's zone, or after the countdown. */

@@ -3,10 +3,10 @@
  * The flash sales of the show: what is left, more or fewer units, and the way to stop one.
  *
  * testids: sale-row (data-sale, data-phase, data-left), sale-left, sale-more-units, sale-fewer-units,
- * sale-go-on, sale-cancel, cancel-sheet, cancel-honour (hold), cancel-void (hold)
+ * sale-go-on, sale-hide, sale-cancel, cancel-sheet, cancel-honour (hold), cancel-void (hold)
  */
 
-import { patch, path, post } from "../api.js";
+import { patch, path, post, remove } from "../api.js";
 import { countDown } from "../components/count-down.js";
 import { chip, priceBlock } from "../components/product-bits.js";
 import { makeSheet } from "../components/sheet.js";
@@ -15,7 +15,7 @@ import { count } from "../format.js";
 import { append, fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { phase } from "../room-state.js";
+import { phase, triedSale } from "../room-state.js";
 import { HOLD_MS, holdButton } from "./hold.js";
 
 /** @typedef {import("../types.js").FlashSale} FlashSale */
@@ -32,7 +32,8 @@ export class SaleList {
 
   draw() {
     const now = clock.now();
-    const sales = [...this.store.state.flash_sales].reverse();
+    const tried = triedSale(this.store.state);
+    const sales = [...(tried ? [tried] : []), ...[...this.store.state.flash_sales].reverse()];
     if (!sales.length) {
       if (!this.element.querySelector("p")) fill(this.element, h("p", { class: "soft" }, t("console.no_sales")));
       return;
@@ -64,7 +65,8 @@ export class SaleList {
       row,
       h("div", { class: "sale-about" }, h("p", { class: "run-title" }, sale.title), h("p", { class: "run-line" }, priceBlock(sale), chip(words, at === "open" ? "hot" : ""), until ? countDown(Date.parse(until)) : null)),
       h("p", { class: "sale-left digits", testid: "sale-left" }, h("strong", { "data-units": "" }), h("span", { class: "soft small" }, t("sale.left_of", { n: count(sale.units_total) }))),
-      running ? h("div", { class: "run-actions" }, this.step(sale, -1), this.step(sale, 1), this.goOnButton(sale), this.cancelButton(sale)) : null,
+      sale.tried ? h("div", { class: "run-actions" }, this.hideButton()) : null,
+      running && !sale.tried ? h("div", { class: "run-actions" }, this.step(sale, -1), this.step(sale, 1), this.goOnButton(sale), this.cancelButton(sale)) : null,
     );
     if (focused) /** @type {HTMLElement|null} */ (row.querySelector(`[data-testid="${focused}"]`))?.focus();
   }
@@ -84,6 +86,13 @@ export class SaleList {
     const button = h("button", { type: "button", class: sale.paused_at ? "button small primary" : "button small", testid: "sale-go-on" }, t("sale.go_on"));
     const change = () => patch(path`/v1/flash-sales/${sale.id}`, { host_away: "go_on" });
     button.addEventListener("click", () => void this.actions.press(button, change, t("act.sale_goes_on", { title: sale.title })));
+    return button;
+  }
+
+  /** Takes the sale of a rehearsal away. */
+  hideButton() {
+    const button = h("button", { type: "button", class: "button small", testid: "sale-hide" }, t("rehearsal.hide"));
+    button.addEventListener("click", () => void this.actions.press(button, () => remove(path`/v1/rooms/${this.store.id}/rehearsal-sale`), t("act.tried_gone")));
     return button;
   }
 

@@ -7,6 +7,7 @@
 
 import { frame } from "../components/frame.js";
 import { empty, picture } from "../components/product-bits.js";
+import { stateClass, stateWords } from "../components/show-state.js";
 import { get, path } from "../api.js";
 import { count } from "../format.js";
 import { h, icon } from "../h.js";
@@ -55,7 +56,6 @@ function card(room) {
   const inside = seen.get(room.id);
   const product = inside ? pinnedProduct(inside) : null;
   const selling = inside?.flash_sales.some((sale) => ["open", "paused", "upcoming"].includes(phase(sale, Date.now())));
-  const words = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
   return h(
     "li",
     { class: "room-card", testid: "room-card", "data-room": room.id, "data-state": room.state },
@@ -63,7 +63,7 @@ function card(room) {
       "a",
       { href: path`/rooms/${room.id}`, class: `room-cover cover-${room.id.length % 4}` },
       product ? h("span", { class: "cover-picture" }, picture(product)) : null,
-      h("span", { class: "cover-line" }, h("span", { class: `live-chip ${room.state}` }, words), inside ? h("span", { class: "cover-online" }, t("room.online", { n: count(inside.stats.online) })) : null),
+      h("span", { class: "cover-line" }, h("span", { class: stateClass(room) }, stateWords(room)), inside ? h("span", { class: "cover-online" }, t("room.online", { n: count(inside.stats.online) })) : null),
       h("span", { class: "cover-words" }, h("span", { class: "room-name" }, room.title), selling ? h("span", { class: "cover-product" }, icon("bolt"), t("flash.label")) : product ? h("span", { class: "cover-product" }, product.title) : null),
     ),
     mayRun(room) ? h("a", { href: path`/console/${room.id}`, class: "button", testid: "console-link" }, icon("bolt"), t("lobby.console")) : null,

@@ -16,7 +16,7 @@ import { t } from "../i18n.js";
 import { begin, entitle } from "../page.js";
 import { find } from "../session.js";
 
-/** @typedef {{id: string, room: string, started_at: string, ended_at: string|null, open: boolean}} Show */
+/** @typedef {{id: string, room: string, started_at: string, ended_at: string|null, open: boolean, rehearsal: boolean}} Show */
 
 /** Lines read at once. */
 const PAGE = 100;
@@ -30,7 +30,7 @@ async function show() {
   const title = t("show.title", { room: room.title });
   entitle(title);
   const times = one.ended_at ? t("show.times", { from: dateTime(one.started_at), to: dateTime(one.ended_at) }) : t("show.runs", { from: dateTime(one.started_at) });
-  const main = frame({ title, lead: times });
+  const main = frame({ title, lead: one.rehearsal ? `${t("rehearsal.show")} · ${times}` : times });
   const report = await get(path`/v1/shows/${id}/report`).catch(() => null); // staff alone
   if (report) append(main, [figures(report)]);
   const lines = new Lines(one);

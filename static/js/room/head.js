@@ -6,6 +6,7 @@
  */
 
 import { ConnectionBar } from "../components/connection-bar.js";
+import { stateClass, stateWords } from "../components/show-state.js";
 import { languageButton, ordersWay } from "../components/ways.js";
 import { count } from "../format.js";
 import { fill, h, icon } from "../h.js";
@@ -42,8 +43,8 @@ export class Head {
   draw({ stats, notice }, room) {
     entitle(room.title);
     if (this.title.textContent !== room.title) this.title.textContent = room.title;
-    this.state.textContent = { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[room.state];
-    this.state.className = `live-chip ${room.state}`;
+    this.state.textContent = stateWords(room);
+    this.state.className = stateClass(room);
     this.online.textContent = t("room.online", { n: count(stats.online) });
     this.notice.hidden = !notice;
     if (notice === this.notice.dataset.text) return;

@@ -2,7 +2,7 @@
 /**
  * The stage: the host's picture or what stands for it, and the product that is being explained.
  *
- * testids: stage, stage-words, replay, pinned-card (data-product), pinned-buy, read-aloud; see stage-picture.js
+ * testids: stage, stage-words, watermark, replay, pinned-card (data-product), pinned-buy, read-aloud; see stage-picture.js
  */
 
 import { explain, path } from "../api.js";
@@ -11,7 +11,7 @@ import { toast } from "../components/toast.js";
 import { money } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
-import { pinnedProduct } from "../room-state.js";
+import { isRehearsing, pinnedProduct } from "../room-state.js";
 import { saving } from "../saver.js";
 import { stagePicture } from "./later.js";
 
@@ -29,6 +29,7 @@ export class Stage {
     this.drawn = "";
     this.backdrop = h("div", { class: "backdrop", "aria-hidden": "true" });
     this.words = h("div", { class: "stage-words" });
+    this.watermark = h("p", { class: "watermark", testid: "watermark", "aria-hidden": "true", hidden: true }, t("rehearsal.mark")); // the state says it aloud
     this.pinned = h("div", { class: "pinned", hidden: true });
     this.element = h("main", { class: "stage", testid: "stage", id: "main" });
     /** Comes with the first picture. @type {import("../video/stage-picture.js").StagePicture|null} */
@@ -40,6 +41,7 @@ export class Stage {
     const { state } = this.trade.store;
     const { room } = state;
     this.drawPicture();
+    this.watermark.hidden = !isRehearsing(state);
     const product = pinnedProduct(state);
     const spared = saving() && state.video !== null;
     const key = JSON.stringify([product && { ...product, stock: 0 }, room?.state, room?.show, saving(), spared]);
@@ -78,12 +80,13 @@ export class Stage {
   /** Until a picture comes, the product being explained fills the stage. @param {ShelfItem|null} product @param {boolean} spared whether a picture is not fetched */
   drawWords(product, spared) {
     const { room } = this.trade.store.state;
-    const words = { live: spared ? t("room.saver") : t("room.no_picture"), idle: t("room.idle_text"), ended: t("room.ended_text") }[room?.state || "idle"];
+    const ended = room?.rehearsal ? t("rehearsal.over_text") : t("room.ended_text");
+    const words = { live: spared ? t("room.saver") : t("room.no_picture"), idle: t("room.idle_text"), ended }[room?.state || "idle"];
     fill(
       this.words,
       product && room?.state === "live" ? h("div", { class: "stage-product" }, picture(product, "hero")) : null,
       h("p", { class: "stage-state", testid: "stage-words" }, words),
-      room?.state === "ended" && room.show ? h("a", { class: "button stage-replay", href: path`/shows/${room.show}`, testid: "replay" }, t("room.replay")) : null,
+      room?.state === "ended" && room.show && !room.rehearsal ? h("a", { class: "button stage-replay", href: path`/shows/${room.show}`, testid: "replay" }, t("room.replay")) : null,
     );
   }
 
