@@ -91,6 +91,23 @@ async def ended(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+@cause("room", "rehearsal")
+async def rehearsal(stand: Stand, eyes: Eyes) -> Page:
+    room = await stand.rehearsal()
+    page = await eyes.enter(room)
+    await expect(page.get_by_test_id("flash-card")).to_have_attribute("data-phase", "open")
+    return page
+
+
+@cause("room", "rehearsal-over")
+async def rehearsal_over(stand: Stand, eyes: Eyes) -> Page:
+    room = await stand.rehearsal()
+    page = await eyes.enter(room)
+    await stand.call("POST", f"/v1/rooms/{room}/end")
+    await expect(page.get_by_test_id("room")).to_have_attribute("data-state", "ended")
+    return page
+
+
 @cause("room", "no-products")
 async def no_products(stand: Stand, eyes: Eyes) -> Page:
     page = await eyes.enter(await stand.room(shelf=0))

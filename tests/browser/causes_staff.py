@@ -121,6 +121,23 @@ async def console_live(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+@cause("console", "rehearsal")
+async def console_rehearsal(stand: Stand, eyes: Eyes) -> Page:
+    return await console(eyes, await stand.rehearsal())
+
+
+@cause("console", "rehearsal-refused", brief=True)
+async def console_rehearsal_refused(stand: Stand, eyes: Eyes) -> Page:
+    room = await stand.room(live=False)
+    await stand.sale(room, countdown_seconds=300)
+    page = await console(eyes, room)
+    await panel(page, "more")
+    await page.get_by_test_id("start-rehearsal").click()
+    await page.get_by_test_id("ask-yes").click()
+    await expect(page.get_by_test_id("toast")).to_be_visible()
+    return page
+
+
 @cause("console", "cut-off", brief=True)
 async def console_cut(stand: Stand, eyes: Eyes) -> Page:
     cable = Cable()

@@ -122,6 +122,14 @@ class Stand:
             await self.call("POST", f"/v1/rooms/{room}/start")
         return room
 
+    async def rehearsal(self) -> str:
+        """A room that rehearses, with a sale that is tried."""
+        room = await self.room(live=False)
+        await self.call("POST", f"/v1/rooms/{room}/start", rehearsal=True)
+        wish = {"product_id": (await self.products())["demo-2"], "price_cents": 9900, "units": 5}
+        await self.call("PUT", f"/v1/rooms/{room}/rehearsal-sale", **wish)
+        return room
+
     async def sale(self, room: str, units: int = 5, **more: Any) -> str:
         """A flash sale of the second product, open to guests."""
         wish = {
