@@ -7,7 +7,7 @@ Every method raises `rooms.errors.Refusal`. Times are integer milliseconds from 
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -134,7 +134,7 @@ class RoomService:
         state: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
-        rehearsing: Collection[str] | None = (),
+        rehearsing: Sequence[str] | None = (),
     ) -> tuple[list[Room], str | None]:
         """
         Rooms in order of id, and the cursor of the next page. Of those that rehearse, only these

@@ -1,6 +1,6 @@
 """Rehearsals: who sees that one is on, what keeps one from starting, and a sale tried in it."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import msgspec
 
@@ -27,7 +27,7 @@ def is_staff(identity: Identity | None, room: str) -> bool:
     return True
 
 
-def rehearsals_shown(identity: Identity | None) -> Collection[str] | None:
+def rehearsals_shown(identity: Identity | None) -> Sequence[str] | None:
     """Rooms whose rehearsals this person finds in the list; None: all."""
     if identity is None or identity.role not in ("streamer", "moderator", "admin"):
         return ()
