@@ -1,7 +1,7 @@
 // @ts-check
 /** Money, counts and times as people read them. All functions take what the wire carries. */
 
-import { locale } from "./i18n.js";
+import { locale, t } from "./i18n.js";
 
 /** @type {Map<string, Intl.NumberFormat>} */
 const moneyFormats = new Map();
@@ -48,3 +48,7 @@ export function clockTime(at) {
 export function percentOff(price, list) {
   return list && list > price ? Math.floor(((list - price) / list) * 100) : 0;
 }
+
+/** What a room is now. @param {import("./types.js").Room} room */
+export const stateWords = ({ state, rehearsal }) =>
+  rehearsal && state === "live" ? t("rehearsal.on") : { live: t("room.live"), idle: t("room.idle"), ended: t("room.ended") }[state];

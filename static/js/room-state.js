@@ -2,8 +2,8 @@
 /**
  * The room as everybody in it sees it, and the one function that folds events into it.
  *
- * An old snapshot and the events since make the room of now. The server folds with the same rules;
- * both read the golden files in tests/wire/. Everything here is pure.
+ * An old snapshot and the events since make the room of now. The server has the same rules and the
+ * same golden files (tests/wire/). All is pure.
  */
 
 /** @typedef {import("./types.js").RoomState} RoomState */
@@ -91,15 +91,13 @@ function tidied(state) {
   return { ...state, flash_sales: sales };
 }
 
-/** Whether the room rehearses: marked, not listed, and nothing is sold. @param {RoomState} state */
-export function isRehearsing({ room }) {
-  return room?.state === "live" && room.rehearsal === true;
-}
+/** Whether nothing is sold. @param {RoomState} state */
+export const isRehearsing = ({ room }) => room?.state === "live" && room.rehearsal === true;
 
-/** The sale that is tried in this rehearsal; what an earlier one left behind is none. @param {RoomState} state */
-export function triedSale(state) {
+/** What this rehearsal tries. @param {RoomState} state @returns {FlashSale[]} */
+export function triedSales(state) {
   const sale = state.rehearsal_sale;
-  return sale && isRehearsing(state) && sale.show === state.room?.show ? { ...sale, tried: true } : null;
+  return sale && sale.show === state.room?.show ? [{ ...sale, tried: true }] : [];
 }
 
 /** The product being explained. @param {RoomState} state */
@@ -133,8 +131,7 @@ export const FINISHED_SHOWN_MS = 120_000;
 export function salesOnStage(state, now) {
   const rank = { open: 0, paused: 1, upcoming: 1, sold_out: 2, ended: 3, cancelled: 3 };
   const isOver = (/** @type {FlashSale} */ sale) => rank[phase(sale, now)] === 3;
-  const tried = triedSale(state);
-  const all = tried ? [...state.flash_sales, tried] : state.flash_sales;
+  const all = [...state.flash_sales, ...triedSales(state)];
   const running = all.filter((sale) => !isOver(sale));
   const over = all.filter((sale) => now - Date.parse(sale.ends_at) < FINISHED_SHOWN_MS);
   const shown = running.length ? running : over.slice(-1);

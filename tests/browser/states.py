@@ -19,7 +19,7 @@ STATES = re.compile(
     r"|.+\.no_(orders|products|sales|deliveries|device|picture)|console\.(shelf_empty|nothing_granted)"
     r"|chat\.(banned|expired|joining|muted_all|muted_until|offline|skipped)"
     r"|video\.(connecting|away|full)|room\.(live|idle_text|ended_text)"
-    r"|rehearsal\.(on|over|over_text|refused|sale|text)"
+    r"|rehearsal\.(on|over_text|refused|sale|text)"
     r"|flash\.(upcoming|ends_in|sold_out|ended|cancelled|mine_reserved|mine_paid)"
     r"|line\.(waiting|turn|passed|missed)|order\.(hint_.+|completed|refunded|cancelled|reserved)"
     r"|reason\.(banned|link|muted|name|repeated|slow-mode|word)"

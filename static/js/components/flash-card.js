@@ -2,8 +2,8 @@
 /**
  * `<flash-card>`: one flash sale with its countdown by the server's clock and one clear button.
  *
- * Fires `buy`, `order` (show my order), `join` and `leave` (the waiting list). `data-phase` is upcoming | open | paused | sold_out | ended |
- * cancelled; `data-sale` its id.
+ * Fires `buy`, `order` (show my order), `join` and `leave` (the waiting list). `data-phase` is
+ * as in room-state.js; `data-sale` its id.
  *
  * testids: flash-card, flash-price, flash-left, flash-countdown, flash-words, buy-button, order-button,
  * waitlist-join, waitlist-leave, waitlist-position

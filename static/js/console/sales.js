@@ -15,7 +15,7 @@ import { count } from "../format.js";
 import { append, fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { phase, triedSale } from "../room-state.js";
+import { phase, triedSales } from "../room-state.js";
 import { HOLD_MS, holdButton } from "./hold.js";
 
 /** @typedef {import("../types.js").FlashSale} FlashSale */
@@ -32,8 +32,7 @@ export class SaleList {
 
   draw() {
     const now = clock.now();
-    const tried = triedSale(this.store.state);
-    const sales = [...(tried ? [tried] : []), ...[...this.store.state.flash_sales].reverse()];
+    const sales = [...triedSales(this.store.state), ...[...this.store.state.flash_sales].reverse()];
     if (!sales.length) {
       if (!this.element.querySelector("p")) fill(this.element, h("p", { class: "soft" }, t("console.no_sales")));
       return;

@@ -7,9 +7,8 @@
 
 import { frame } from "../components/frame.js";
 import { empty, picture } from "../components/product-bits.js";
-import { stateClass, stateWords } from "../components/show-state.js";
 import { get, path } from "../api.js";
-import { count } from "../format.js";
+import { count, stateWords } from "../format.js";
 import { h, icon } from "../h.js";
 import { t } from "../i18n.js";
 import { begin } from "../page.js";
@@ -63,7 +62,7 @@ function card(room) {
       "a",
       { href: path`/rooms/${room.id}`, class: `room-cover cover-${room.id.length % 4}` },
       product ? h("span", { class: "cover-picture" }, picture(product)) : null,
-      h("span", { class: "cover-line" }, h("span", { class: stateClass(room) }, stateWords(room)), inside ? h("span", { class: "cover-online" }, t("room.online", { n: count(inside.stats.online) })) : null),
+      h("span", { class: "cover-line" }, h("span", { class: `live-chip ${room.state} ${room.rehearsal && room.state === "live" ? "rehearsal" : ""}` }, stateWords(room)), inside ? h("span", { class: "cover-online" }, t("room.online", { n: count(inside.stats.online) })) : null),
       h("span", { class: "cover-words" }, h("span", { class: "room-name" }, room.title), selling ? h("span", { class: "cover-product" }, icon("bolt"), t("flash.label")) : product ? h("span", { class: "cover-product" }, product.title) : null),
     ),
     mayRun(room) ? h("a", { href: path`/console/${room.id}`, class: "button", testid: "console-link" }, icon("bolt"), t("lobby.console")) : null,

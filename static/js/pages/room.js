@@ -73,11 +73,11 @@ class RoomPage {
   }
 
   stageView() {
-    const { element, backdrop, words, watermark, pinned } = this.stage;
+    const { element, backdrop, words, pinned } = this.stage;
     element.addEventListener("picture", (event) => {
       this.view.dataset.picture = /** @type {CustomEvent} */ (event).detail;
     });
-    append(element, [backdrop, words, watermark, this.barrage.layer, this.head.element, h("div", { class: "stage-cards" }, this.captions, pinned, this.sales.element), this.likes.hearts]);
+    append(element, [backdrop, words, this.barrage.layer, this.head.element, h("div", { class: "stage-cards" }, this.captions, pinned, this.sales.element), this.likes.hearts]);
     return element;
   }
 

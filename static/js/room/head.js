@@ -1,14 +1,13 @@
 // @ts-check
 /**
- * The top of the room: title, state, who watches, the ways out, the connection, the host's notice.
+ * The top of the room: what it is, and the ways out.
  *
- * testids: nav-lobby, room-title, room-state, online, settings-open, nav-orders, notice; see connection-bar.js
+ * testids: nav-lobby, room-title, room-state, online, settings-open, nav-orders, notice
  */
 
 import { ConnectionBar } from "../components/connection-bar.js";
-import { stateClass, stateWords } from "../components/show-state.js";
 import { languageButton, ordersWay } from "../components/ways.js";
-import { count } from "../format.js";
+import { count, stateWords } from "../format.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
 import { entitle } from "../page.js";
@@ -44,7 +43,7 @@ export class Head {
     entitle(room.title);
     if (this.title.textContent !== room.title) this.title.textContent = room.title;
     this.state.textContent = stateWords(room);
-    this.state.className = stateClass(room);
+    this.state.className = `live-chip ${room.state}`;
     this.online.textContent = t("room.online", { n: count(stats.online) });
     this.notice.hidden = !notice;
     if (notice === this.notice.dataset.text) return;

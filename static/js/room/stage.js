@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * The stage: the host's picture or what stands for it, and the product that is being explained.
+ * The host's picture, or what stands for it, and the product that is being explained.
  *
- * testids: stage, stage-words, watermark, replay, pinned-card (data-product), pinned-buy, read-aloud; see stage-picture.js
+ * testids: stage (data-mark), stage-words, replay, pinned-card (data-product), pinned-buy, read-aloud
  */
 
 import { explain, path } from "../api.js";
@@ -29,7 +29,6 @@ export class Stage {
     this.drawn = "";
     this.backdrop = h("div", { class: "backdrop", "aria-hidden": "true" });
     this.words = h("div", { class: "stage-words" });
-    this.watermark = h("p", { class: "watermark", testid: "watermark", "aria-hidden": "true", hidden: true }, t("rehearsal.mark")); // the state says it aloud
     this.pinned = h("div", { class: "pinned", hidden: true });
     this.element = h("main", { class: "stage", testid: "stage", id: "main" });
     /** Comes with the first picture. @type {import("../video/stage-picture.js").StagePicture|null} */
@@ -41,7 +40,7 @@ export class Stage {
     const { state } = this.trade.store;
     const { room } = state;
     this.drawPicture();
-    this.watermark.hidden = !isRehearsing(state);
+    this.element.dataset.mark = isRehearsing(state) ? t("rehearsal.mark") : "";
     const product = pinnedProduct(state);
     const spared = saving() && state.video !== null;
     const key = JSON.stringify([product && { ...product, stock: 0 }, room?.state, room?.show, saving(), spared]);
@@ -80,8 +79,7 @@ export class Stage {
   /** Until a picture comes, the product being explained fills the stage. @param {ShelfItem|null} product @param {boolean} spared whether a picture is not fetched */
   drawWords(product, spared) {
     const { room } = this.trade.store.state;
-    const ended = room?.rehearsal ? t("rehearsal.over_text") : t("room.ended_text");
-    const words = { live: spared ? t("room.saver") : t("room.no_picture"), idle: t("room.idle_text"), ended }[room?.state || "idle"];
+    const words = { live: spared ? t("room.saver") : t("room.no_picture"), idle: t("room.idle_text"), ended: room?.rehearsal ? t("rehearsal.over_text") : t("room.ended_text") }[room?.state || "idle"];
     fill(
       this.words,
       product && room?.state === "live" ? h("div", { class: "stage-product" }, picture(product, "hero")) : null,
