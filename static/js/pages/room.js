@@ -1,10 +1,9 @@
 // @ts-check
 /**
- * The live room. Phone first: everything lies over the stage; from 1024 px on, stage and chat stand
- * side by side. Watching asks for nothing. What a press opens comes later (room/later.js).
+ * The live room. Phone first: everything lies over the stage; from 1024 px on side by side. What a press opens comes later (room/later.js).
  *
  * testids: room (data-state, data-connection, data-picture, data-video), shelf-open, shelf-count,
- * not-found, failure; see room/ and the components for theirs.
+ * not-found, failure; see room/.
  */
 
 import { asProblem } from "../api.js";
