@@ -11,7 +11,7 @@ run: setup            ## the demo shop on http://127.0.0.1:8000
 	@$(BIN)/liveserver run --demo
 
 test: setup           ## every test; TEST_WITHOUT=browser,postgres names what may be missing
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 setup: $(STAMP)       ## virtual environment and browser modules; quick when nothing changed
 
