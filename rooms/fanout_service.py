@@ -40,7 +40,7 @@ class FanOut:
     def __init__(self, hub: Hub, busy_seconds: Callable[[], float]) -> None:
         self._hub = hub
         self._busy_seconds = busy_seconds
-        self._timers: dict[Topic, asyncio.TimerHandle] = {}
+        self._timers: dict[Topic, tuple[asyncio.Handle, float]] = {}  # and when they are due
         self._jobs: deque[tuple[Topic, Job, float]] = deque()  # with when its oldest item came
         self._active: dict[Topic, None] = {}
         self._share = pace.budget(0.0)  # of the loop's time, that no room may exceed
@@ -69,10 +69,10 @@ class FanOut:
             self._begin(topic, now)
             return
         timer = self._timers.get(topic)
-        if timer is None or at < timer.when():
+        if timer is None or at < timer[1]:
             if timer is not None:
-                timer.cancel()
-            self._timers[topic] = loop.call_at(at, self._tick_over, topic)
+                timer[0].cancel()
+            self._timers[topic] = (loop.call_at(at, self._tick_over, topic), at)
 
     def _write_to_one(self, topic: Topic) -> None:
         """
@@ -109,7 +109,7 @@ class FanOut:
 
     def _begin(self, topic: Topic, now: float) -> None:
         if timer := self._timers.pop(topic, None):
-            timer.cancel()
+            timer[0].cancel()
         own = topic.pace
         assert own is not None
         since = now if own.since is None else own.since

@@ -40,7 +40,8 @@ class _Lane(msgspec.Struct):
     waiting: deque[_Group] = msgspec.field(default_factory=deque)
     count: int = 0  # messages in `waiting`
     busy: bool = False
-    timer: asyncio.TimerHandle | None = None
+    timer: asyncio.Handle | None = None
+    due: float = 0.0  # of the timer; uvloop's own does not always tell
 
 
 class Outbox:
@@ -79,7 +80,7 @@ class Outbox:
         group = _Group(messages, done, due)
         lane.waiting.append(group)
         lane.count += len(messages)
-        if lane.timer is None or group.due < lane.timer.when():
+        if lane.timer is None or group.due < lane.due:
             self._plan(topic, lane)
 
     async def close(self) -> None:
@@ -102,7 +103,7 @@ class Outbox:
         if due <= loop.time():
             self._flush(topic, lane)
         else:
-            lane.timer = loop.call_at(due, self._flush, topic, lane)
+            lane.timer, lane.due = loop.call_at(due, self._flush, topic, lane), due
 
     def _flush(self, topic: str, lane: _Lane) -> None:
         lane.timer = None
