@@ -1,12 +1,14 @@
 """Ids: a prefix and 128 bits that sort by time, in lower-case Crockford base32."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 #: Two characters for each 10 bits, because half the look-ups is half the time.
 PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 RANDOM_BITS = 80
-SHIFTS = range(120, -1, -10)
+SHIFTS = range(70, -1, -10)
+TIME_SHIFTS = range(40, -1, -10)
 
 
 def new_id(prefix: str, now_ms: int, randbits: Callable[[int], int]) -> str:
@@ -15,5 +17,12 @@ def new_id(prefix: str, now_ms: int, randbits: Callable[[int], int]) -> str:
 
     Ids of one millisecond are in no order; nothing relies on more than "about by time".
     """
-    bits = ((now_ms & 0xFFFF_FFFF_FFFF) << RANDOM_BITS) | randbits(RANDOM_BITS)
-    return prefix + "_" + "".join([PAIRS[(bits >> shift) & 1023] for shift in SHIFTS])
+    bits = randbits(RANDOM_BITS)
+    rest = "".join([PAIRS[(bits >> shift) & 1023] for shift in SHIFTS])
+    return f"{prefix}_{_time(now_ms)}{rest}"
+
+
+@lru_cache(maxsize=4)  # many ids are of the same millisecond
+def _time(now_ms: int) -> str:
+    bits = now_ms & 0xFFFF_FFFF_FFFF
+    return "".join([PAIRS[(bits >> shift) & 1023] for shift in TIME_SHIFTS])

@@ -69,10 +69,6 @@ local function take(prefix, name, rate, burst)
   return free
 end
 
-local function field(text)
-  return #text .. ':' .. text
-end
-
 -- node, seq, fresh epoch, danmaku a second, chat a second, chat at once, messages (MessagePack).
 -- Each message is an array: channel, data, info, flags (n numbered, d droppable, c capped), history
 -- size, history ttl in ms, part, body, version.
@@ -88,7 +84,7 @@ local function publish(keys, args)
       return redis.error_reply('NOSTATE the state of this room must be restored first')
     end
   end
-  local out, outcomes, epochs, offsets = {}, {args[2]}, {}, {}
+  local out, outcomes, epochs, offsets = {}, {}, {}, {}
   for _, message in ipairs(messages) do
     local channel, data, info, flags, size, ttl, part, body, version = unpack(message)
     local dropped = false
@@ -128,17 +124,17 @@ local function publish(keys, args)
         end
       end
       if data ~= '' then
-        out[#out + 1] = field(channel) .. field(data) .. field(info) .. field(epoch) .. field(offset)
+        out[#out + 1] = {channel, data, info, epoch, tonumber(offset)}
       end
     end
-    outcomes[#outcomes + 1] = (dropped and '-' or '+') .. ' ' .. offset .. ' ' .. epoch
+    outcomes[#outcomes + 1] = {not not dropped, tonumber(offset), epoch}
   end
   if #out > 0 then
     local time = redis.call('TIME')
-    local at = time[1] .. string.format('%06d', tonumber(time[2]))
-    redis.call('PUBLISH', prefix, field(at) .. table.concat(out))
+    local at = tonumber(time[1]) * 1000000 + tonumber(time[2])
+    redis.call('PUBLISH', prefix, cmsgpack.pack({at, out}))
   end
-  local outcome = table.concat(outcomes, '\n')
+  local outcome = cmsgpack.pack({seq, outcomes})
   redis.call('HSET', done, 'q', args[2], 'o', outcome)
   redis.call('PEXPIRE', done, REPEAT_TTL_MS)
   return outcome

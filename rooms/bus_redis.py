@@ -36,6 +36,12 @@ DANMAKU_PER_SECOND = 20
 CHAT_PER_SECOND = 10
 CHAT_BURST_SECONDS = 3  # of lines that may come at once
 
+_DELIVERY = msgspec.msgpack.Decoder(
+    tuple[int, list[tuple[str, msgspec.Raw, msgspec.Raw, str, int]]]
+)
+_OUTCOMES = msgspec.msgpack.Decoder(tuple[int, list[tuple[bool, int, str]]])
+_HEAD_BYTES = {0xD9: 2, 0xDA: 3, 0xDB: 5}  # of strings (MessagePack, str family); else one
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -319,10 +325,13 @@ class RedisBus:
 
 def _outcomes(sequence: int, reply: bytes) -> list[Outcome]:
     """What became of the messages of one numbering call."""
-    first, *lines = reply.decode().split("\n")
-    if int(first) != sequence:  # overtaken by a later call: what became of ours is unknown
+    known, outcomes = _OUTCOMES.decode(reply)
+    if known != sequence:  # overtaken by a later call: what became of ours is unknown
         raise Unavailable("The message bus does not know what became of this")
-    return [_outcome(line) for line in lines]
+    return [
+        Outcome(Position(epoch, offset) if epoch else None, dropped=dropped)
+        for dropped, offset, epoch in outcomes
+    ]
 
 
 _PREFIX = "ls:{"
@@ -375,27 +384,18 @@ def _as_text(data: bytes) -> msgspec.Raw:
     return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
 
 
-def _outcome(line: str) -> Outcome:
-    kept, offset, epoch = line.split(" ")
-    return Outcome(Position(epoch, int(offset)) if epoch else None, dropped=kept == "-")
-
-
 def decode_delivery(payload: bytes) -> tuple[int, list[Publication]]:
-    """When it was numbered, and five fields a publication; each field as `<length>:<bytes>`."""
-    fields = []
-    at = 0
-    while at < len(payload):
-        colon = payload.index(b":", at)
-        end = colon + 1 + int(payload[at:colon])
-        fields.append(payload[colon + 1 : end])
-        at = end
-    return int(fields[0]), [
+    """When it was numbered, microseconds since 1970, and what was put out."""
+    numbered_us, items = _DELIVERY.decode(payload)
+    return numbered_us, [
         Publication(
-            channel=fields[i].decode(),
-            data=fields[i + 1],
-            info=fields[i + 2],
-            epoch=fields[i + 3].decode(),
-            offset=int(fields[i + 4]),
+            channel=channel, data=_of_text(data), info=_of_text(info), epoch=epoch, offset=offset
         )
-        for i in range(1, len(fields), 5)
+        for channel, data, info, epoch, offset in items
     ]
+
+
+def _of_text(raw: msgspec.Raw) -> bytes:
+    """The bytes of a string, which are UTF-8 only where whoever published them saw to it."""
+    view = memoryview(raw)
+    return bytes(view[_HEAD_BYTES.get(view[0], 1) :])

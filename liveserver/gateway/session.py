@@ -65,6 +65,7 @@ class Session:
         "_busy",
         "_excess",
         "_held",
+        "_info",
         "_method",
         "_out",
         "_pending",
@@ -91,6 +92,7 @@ class Session:
         self.connected = False
         self.ended = False
         self.subscriptions: dict[str, Subscription] = {}
+        self._info: tuple[Who, bytes] | None = None  # ClientInfo, while it is this person's
         self._started = False  # a connect command was seen
         self._busy = False  # a task is waiting for what a command needs
         self._held = False  # a command is waiting to be called back
@@ -311,10 +313,15 @@ class Session:
 
     def client_info(self, chan_info: bytes = b"") -> bytes:
         """ClientInfo JSON: who this is, as others see it."""
+        if not chan_info and self._info and self._info[0] is self.who:
+            return self._info[1]
         conn_info = b""
         if self.identity and self.identity.name:
             conn_info = msgspec.json.encode({"name": self.identity.name})
-        return protocol.client_info(self.user, self.client, conn_info, chan_info)
+        info = protocol.client_info(self.user, self.client, conn_info, chan_info)
+        if not chan_info:
+            self._info = self.who, info
+        return info
 
     def ttl(self, expires_at: float) -> int:
         """Whole seconds until then, at least 1."""

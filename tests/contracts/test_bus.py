@@ -413,3 +413,19 @@ async def test_a_delivery_tells_when_it_was_numbered(redis_url: str, unique: str
     assert before - CLOCK_US <= got[0].numbered_us <= time.time_ns() // 1_000 + CLOCK_US
     assert [one.data for one in got[0].publications] == [b"1", b"2"]
     await bus.close()
+
+
+@pytest.mark.parametrize("size", [0, 20, 200, 300, 70_000])
+async def test_any_bytes_of_any_length_arrive_as_they_were(
+    nodes: Two, unique: str, size: int
+) -> None:
+    """The bus does not ask whether what it carries is text."""
+    await nodes.two.attach(unique)
+    channel, data, info = f"chat:{unique}", b'"\xff\xfe' + b"x" * size + b'"', b'{"user":"\xc3"}'
+    message = Message(channel=channel, data=data, info=info, history_size=5, history_ttl_seconds=60)
+    await nodes.one.publish(unique, [message])
+    await until(lambda: nodes.got)
+    [publication] = nodes.got[0].publications
+    assert (publication.data, publication.info, publication.offset) == (data, info, 1)
+    read = await nodes.one.history(unique, channel, since=None, limit=-1)
+    assert [one.data for one in read.publications] == [data]
