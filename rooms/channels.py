@@ -56,7 +56,7 @@ CHAT = Rules(
     history_ttl_seconds=SHOW_HISTORY_SECONDS,
     recovery=True,
     publish="speaker",
-    tick_ms=50,
+    tick_ms=20,  # of numbering; the frames of a room have a tick of their own (`rooms.pace`)
     lane="chat",
     built_in=True,
 )

@@ -17,7 +17,7 @@ import msgspec
 from rooms.bus import Bus, Message, Outcome, StateMissing
 from rooms.errors import Refusal, TooFast, Unavailable
 
-PENDING_MAX = 1_000  # messages per topic; at 50 ms a tick no audience reads 20,000 a second
+PENDING_MAX = 1_000  # messages per topic; five batches, some 20 ms of the bus
 BATCH_MAX = 200  # messages per call: keeps one call near a millisecond inside the server
 RESTORES_MAX = 3  # a state that is missing again and again is somebody else's flood of resets
 CLOSE_SECONDS = 5.0

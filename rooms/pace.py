@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import msgspec
 
 TICK_SECONDS = 0.05  # of a room: nobody feels it, and many messages share a frame
-BUSY_MAX = 0.7  # of the loop's time; the rest absorbs bursts, so that latency stays bounded
-OTHER_MAX = 0.6  # other work counts no more than this: frames always keep a tenth of the time
+BUSY_MAX = 0.8  # of the loop's time; the rest absorbs bursts, so that latency stays bounded
+OTHER_MAX = 0.6  # other work counts no more than this: frames always keep a fifth of the time
 WRITE_SECONDS = 10e-6  # one write, until it was measured
 SMOOTHING = 0.2  # weight of the newest measurement
 
