@@ -58,33 +58,55 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     json: str
 
 
-def entries_of(publication: Publication, show: str, room: str, now: int) -> Iterator[Entry]:
+class Head(msgspec.Struct, frozen=True):
+    """What the archive has to know of an event; most are chat, and not read any further."""
+
+    type: str = ""
+    id: Any = ""
+    at: Any = None
+
+
+_HEAD = msgspec.json.Decoder(Head)
+
+
+def head_of(data: bytes) -> Head:
+    """Raises msgspec.DecodeError."""
+    return _HEAD.decode(data)
+
+
+def entries_of(
+    publication: Publication, head: Head, show: str, room: str, now: int
+) -> Iterator[Entry]:
     """
     The entries of one publication: danmaku one an item, since each can be deleted by itself.
 
     Args:
+        head: Of the publication's event.
         now: Milliseconds, for events that do not say when they were.
     """
-    event = msgspec.json.decode(publication.data)
-    kind = str(event.get("type", ""))
+    kind = head.type
     if not publication.offset and kind != "danmaku" and kind not in KEPT_ADVICE:
         return
-    parts = (
-        [{**event, "items": [item]} for item in event["items"]] if kind == "danmaku" else [event]
-    )
-    for part in parts:
-        said = part["items"][0] if kind == "danmaku" else part
+    parts = [(head, publication.data)] if kind != "danmaku" else _items(publication.data)
+    for said, body in parts:
         yield Entry(
             show=show,
             room=room,
             channel=publication.channel,
             epoch=publication.epoch if publication.offset else "",
             offset=publication.offset,
-            at=_moment(said.get("at"), now),
+            at=_moment(said.at, now),
             type=kind,
-            message=str(said.get("id", "")) if kind in ("chat", "danmaku") else "",
-            json=msgspec.json.encode(part).decode(),
+            message=str(said.id) if kind in ("chat", "danmaku") else "",
+            json=body.decode(),
         )
+
+
+def _items(data: bytes) -> Iterator[tuple[Head, bytes]]:
+    event = msgspec.json.decode(data)
+    for item in event["items"]:
+        part = {**event, "items": [item]}
+        yield Head(event["type"], item.get("id", ""), item.get("at")), msgspec.json.encode(part)
 
 
 def _moment(at: Any, now: int) -> int:

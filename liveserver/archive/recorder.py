@@ -26,6 +26,7 @@ from liveserver.archive.entry import (
     Entry,
     Show,
     entries_of,
+    head_of,
     note,
 )
 from rooms.bus import Bus, Delivery, History, Position, Publication
@@ -298,10 +299,10 @@ class Recorder:
     def _entries(self, following: Following, publication: Publication) -> list[Entry]:
         """The entries of a publication; the events of begin and end say which show it is."""
         now = self._now()
-        event = msgspec.json.decode(publication.data)
-        kind = event.get("type")
+        head = head_of(publication.data)
+        kind = head.type
         if kind == "room.started":
-            following.show = event["room"]["show"]
+            following.show = msgspec.json.decode(publication.data)["room"]["show"]
         if kind == "room.stats":
             if now - following.stats_at < STATS_MS:
                 return []
@@ -309,8 +310,9 @@ class Recorder:
         if following.show is None:
             return []
         if kind == "moderation.message_deleted":
-            self._graves.append((following.room, event["channel"], event["id"]))
-        entries = list(entries_of(publication, following.show, following.room, now))
+            channel = msgspec.json.decode(publication.data)["channel"]
+            self._graves.append((following.room, channel, head.id))
+        entries = list(entries_of(publication, head, following.show, following.room, now))
         if kind == ENDED:
             following.show = None
         return entries
