@@ -86,7 +86,7 @@ def write(found: dict[str, Row], options: Options) -> None:
 def table(found: dict[str, Row], options: Options, name: str) -> str:
     marks = {True: "yes", False: "**no**", None: "–"}
     lines = [
-        f"## Fan-out, {'usual caps' if options.caps else 'caps off'}"
+        f"### Fan-out, {'usual caps' if options.caps else 'caps off'}"
         f"{', TLS in the process' if options.tls else ''}",
         "",
         f"`{command(found, options)}` at {commit()}, {datetime.now(UTC):%Y-%m-%d}, {machine()}; "

@@ -21,9 +21,10 @@ from loadtest.waves import Waves
 
 BUYERS = 40
 HOLD_SECONDS = 2
-LEAST = 3  # orders of each outcome whose payment was on its way at the deadline
-ROUNDS = 8
+LEAST = 2  # orders of each outcome whose payment was on its way at the deadline
+ROUNDS = 16  # at most; two or three do where the machine has time
 FIRST_WINDOW_SECONDS = 0.1  # before the deadline, in which payments are sent
+WINDOW_MAX_SECONDS = 1.2  # of the hold's two: payments that do not crowd each other out
 
 
 class Race:
@@ -97,7 +98,7 @@ async def test_an_order_is_paid_or_expired_never_both(database: str, tmp_path: P
                 found = race.outcomes()
                 if min(found["paid"], found["expired"]) >= LEAST:
                     break
-                window *= 1.5
+                window = min(window * 1.5, WINDOW_MAX_SECONDS)
             assert min(found["paid"], found["expired"]) >= LEAST, found
             async with asyncio.timeout(20):
                 while not await stage.database.is_quiet(race.sale["id"]):  # noqa: ASYNC110
