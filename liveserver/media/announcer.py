@@ -15,7 +15,11 @@ from rooms.errors import NotFound, Refusal
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
-QUALITY_SECONDS = 5  # between two `video.quality` of a room
+QUALITY_SECONDS = 5  # between two looks at a picture's quality
+STEADY_SECONDS = (
+    30.0  # one that stays as it is is told that often: each telling is a frame a viewer
+)
+STEADY_SHARE = 0.1  # of its bits and pictures a second: so much more or less is as it was
 SETTLE_SECONDS = 1.0  # between two looks at pictures that an earlier process left
 
 
@@ -42,6 +46,7 @@ class Announcer:
         self._now = now
         self._left: dict[str, float] = {}  # room with such a picture -> when it is given up
         self._waiting: dict[str, dict[str, Any] | None] = {}
+        self._told: dict[str, tuple[dict[str, Any], float]] = {}  # room -> its quality, and when
         self._news = asyncio.Event()
 
     def tell(self, room: str, video: dict[str, Any] | None) -> None:
@@ -73,16 +78,25 @@ class Announcer:
                 self.tell(room, None)
 
     async def quality(self, stage: Stage) -> None:
-        """Tell rooms how their picture is, every few seconds, until cancelled."""
+        """Tell rooms how their picture is when that changes, and now and then, until cancelled."""
         while True:
             await asyncio.sleep(QUALITY_SECONDS)
-            for broadcast in list(stage.broadcasts.values()):
-                if not broadcast.live:
-                    continue
-                try:
-                    await self._rooms.advise(broadcast.room, quality_of(broadcast))
-                except Refusal as refusal:
-                    log.debug("the quality of %s is not told: %s", broadcast.room, refusal)
+            live = [one for one in stage.broadcasts.values() if one.live]
+            rooms = {one.room for one in live}
+            self._told = {room: told for room, told in self._told.items() if room in rooms}
+            for broadcast in live:
+                await self._tell_quality(broadcast.room, quality_of(broadcast))
+
+    async def _tell_quality(self, room: str, quality: dict[str, Any]) -> None:
+        before, told_at = self._told.get(room, ({}, 0.0))
+        now = self._now()
+        if before and now - told_at < STEADY_SECONDS and is_as_before(quality, before):
+            return
+        try:
+            await self._rooms.advise(room, quality)
+            self._told[room] = quality, now
+        except Refusal as refusal:
+            log.debug("the quality of %s is not told: %s", room, refusal)
 
     async def _tell_one(self, room: str) -> None:
         video = self._waiting[room]
@@ -115,6 +129,16 @@ class Announcer:
             if video.get("state") == "live":
                 self.tell(room, {**video, "state": "waiting"})
             self._left[room] = self._now() + WAITING_SECONDS
+
+
+def is_as_before(quality: dict[str, Any], before: dict[str, Any]) -> bool:
+    """Whether nobody could tell two `video.quality` from each other."""
+    if quality["lost"] != before["lost"]:
+        return False
+    return all(
+        abs(quality[name] - before[name]) <= STEADY_SHARE * max(quality[name], before[name])
+        for name in ("kbps", "fps", "keyframe_seconds")
+    )
 
 
 def quality_of(broadcast: Broadcast) -> dict[str, Any]:

@@ -5,7 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from liveserver.media.announcer import Announcer
+import pytest
+
+from liveserver.media.announcer import Announcer, is_as_before
 from liveserver.media.stage import WAITING_SECONDS
 from tests.media.conftest import Scene, until
 from tests.media.pictures import Camera, encoded
@@ -80,3 +82,21 @@ async def test_a_host_who_comes_back_to_a_new_process_is_not_given_up(scene: Sce
         announcer.give_up()
         await until(lambda: len(record.told["r"]) == 2, "the picture")
         assert record.told["r"] == ["waiting", "live"]
+
+
+QUALITY = {"kbps": 1500, "fps": 30, "keyframe_seconds": 2.0, "lost": 0}
+
+
+@pytest.mark.parametrize("same", [{}, {"kbps": 1600}, {"kbps": 1400, "fps": 28}])
+def test_a_steady_picture_is_not_told_to_every_viewer_again(same: dict[str, float]) -> None:
+    """A tenth more or less is what every encoder does."""
+    assert is_as_before({**QUALITY, **same}, QUALITY)
+
+
+@pytest.mark.parametrize(
+    "other", [{"kbps": 700}, {"fps": 15}, {"lost": 3}, {"keyframe_seconds": 4.0}, {"kbps": 0}]
+)
+def test_a_picture_that_changes_is_told(other: dict[str, float]) -> None:
+    """Whoever runs the show must see it at once."""
+    assert not is_as_before({**QUALITY, **other}, QUALITY)
+    assert not is_as_before(QUALITY, {**QUALITY, **other})
