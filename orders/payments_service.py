@@ -18,7 +18,7 @@ from orders.requests import Door, Verdict
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0  # between two looks for orders that wait: well below the 5 s they may take
+POLL_SECONDS = 2.0  # between two looks for orders that wait: well below the 5 s they may take
 ASK_SECONDS = 10.0  # for one answer of a provider
 ASKED_AT_ONCE = 16  # providers limit their callers
 LOOK_LIMIT = 500  # payments a round, like the orders that one batch ends

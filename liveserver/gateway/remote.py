@@ -78,7 +78,12 @@ class Remote:
             num_clients=clients,
             num_users=len(users),
             num_subs=subscriptions,
-            num_channels=len(self.channels()),
+            num_channels=sum(
+                1
+                for topic in self._gateway.hub.hub.topics.values()
+                for channel in topic.channels.values()
+                if channel.viewers
+            ),
             uptime=int(self._clock() - self._began),
         )
 

@@ -16,9 +16,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 QUALITY_SECONDS = 5  # between two looks at a picture's quality
-STEADY_SECONDS = (
-    30.0  # one that stays as it is is told that often: each telling is a frame a viewer
-)
+STEADY_SECONDS = 30.0  # between two tellings of a steady one: each is a frame for every viewer
 STEADY_SHARE = 0.1  # of its bits and pictures a second: so much more or less is as it was
 SETTLE_SECONDS = 1.0  # between two looks at pictures that an earlier process left
 
