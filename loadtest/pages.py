@@ -47,6 +47,10 @@ WATCH_READY = """new MutationObserver(() => {
   if (document.documentElement.dataset.ready && !window.readyAt) window.readyAt = performance.now();
 }).observe(document, {subtree: true, attributes: true, attributeFilter: ["data-ready"]})"""
 
+#: What had been asked for when the page was ready.
+LOADED = """performance.getEntriesByType("resource")
+  .filter((one) => one.startTime <= window.readyAt).map((one) => one.name)"""
+
 #: One message of our own: from the press to its row, in ms.
 SPEAK = """(text) => new Promise((done) => {
   const input = document.querySelector("[data-testid=chat-input]");
@@ -194,16 +198,17 @@ async def watched(row: "Row", bench: Bench, browser: Browser) -> list[Figure]:
 
 
 async def size(bench: Bench) -> list[Figure]:
-    """Bytes of script that the live room loads, each file gzipped by itself."""
+    """Script that the live room loads until it can be used, each file gzipped by itself."""
     page, _ = await bench.page()
     bodies: dict[str, bytes] = {}
     answers: list[Any] = []
     page.on("response", lambda answer: answers.append(answer))
     await page.goto("/rooms/demo")
     await page.wait_for_selector(READY)
+    first = set(await page.evaluate(LOADED))
     for answer in answers:
         path = "/" + answer.url.split("/", 3)[3].split("?")[0]
-        if path.endswith(".js"):
+        if path.endswith(".js") and answer.url in first:
             bodies[path] = await answer.body()
     sizes = {path: len(gzip.compress(body, 9)) for path, body in bodies.items()}
     own = sum(n for path, n in sizes.items() if "/vendor/" not in path)

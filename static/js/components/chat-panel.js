@@ -2,8 +2,7 @@
 /**
  * `<chat-panel>`: the log of a room, and below it the line to write in (chat-composer.js).
  *
- * The log sticks to its end until the reader scrolls up. Screen readers hear a summary every ten
- * seconds instead of every row.
+ * It sticks to its end until the reader scrolls up. Screen readers hear a summary every ten seconds.
  *
  * Fires `row` (detail: {message, row}) for every message that gets one, `change` after rows came or went.
  *
@@ -22,13 +21,13 @@ import { chatRow } from "./chat-row.js";
 /** @typedef {import("../room-store.js").RoomStore} RoomStore */
 /** @typedef {import("../types.js").ChatMessage} ChatMessage */
 
-/** Rows kept; older ones are beyond what anybody scrolls to in a live room. */
+/** Rows kept. */
 const ROWS = 200;
-/** How often a screen reader hears what arrived, in ms. */
+/** Between two summaries, in ms. */
 const SUMMARY_MS = 10_000;
-/** This close to the end counts as being there, in px. */
+/** So close is at the end, in px. */
 const STICKY_PX = 40;
-/** Deleted messages remembered, in case one arrives after the news of its end. */
+/** Deleted messages remembered, in case one arrives later. */
 const GONE = 500;
 
 export class ChatPanel extends HTMLElement {
@@ -38,9 +37,10 @@ export class ChatPanel extends HTMLElement {
     this.sticky = true;
     this.unread = 0;
     this.unspoken = 0;
+    this.frame = 0;
     /** When the newest message here was said, in ms. */
     this.newest = 0;
-    /** What has a row. @type {Map<string, ChatMessage>} */
+    /** @type {Map<string, ChatMessage>} */
     this.seen = new Map();
     /** People whose words this reader does not want. @type {Set<string>} */
     this.blocked = new Set();
@@ -112,7 +112,7 @@ export class ChatPanel extends HTMLElement {
     this.list.append(row);
     this.trim();
     this.dispatchEvent(new Event("change"));
-    if (this.sticky) this.toEnd();
+    if (this.sticky) this.toEndSoon();
     else {
       this.unread += 1;
       this.newer.hidden = false;
@@ -181,6 +181,14 @@ export class ChatPanel extends HTMLElement {
     if (this.sticky && this.unread) this.toEnd();
   }
 
+  /** Once a frame: it costs a layout. */
+  toEndSoon() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      if (this.sticky) this.toEnd();
+    });
+  }
+
   toEnd() {
     this.sticky = true;
     this.log.scrollTop = this.log.scrollHeight;
@@ -188,13 +196,12 @@ export class ChatPanel extends HTMLElement {
     this.newer.hidden = true;
   }
 
-  /** Says how much arrived, for people who listen. */
   speak() {
     if (this.unspoken) fill(this.summary, t("chat.summary", { n: this.unspoken }));
     this.unspoken = 0;
   }
 
-  /** Says this at once, as if it had been typed. @param {string} text */
+  /** @param {string} text */
   say(text) {
     this.composer?.say(text);
   }
