@@ -22,7 +22,6 @@ from rooms.store import RoomStore
 
 Change = tuple[dict[str, Any], int]  # an event without `at`, and the version of its part
 
-
 _KEPT = {"room": channels.ROOM, "chat": channels.CHAT, "console": channels.CONSOLE}
 
 

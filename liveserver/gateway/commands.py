@@ -7,7 +7,8 @@ answered out of order, and a subscriber enters its channel in the step that answ
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
@@ -270,21 +271,10 @@ class Commands:
             raise codes.Fail(codes.BAD_COMMAND)
         subscribed = channel in session.subscriptions
         self._rights.publish(session.identity, channel, rules, subscribed=subscribed)
-        done = session.hold(id, session.reply_published)
-        try:
-            waiting = self._gateway.speech.begin_publish(
-                session, channel, rules, bytes(request.data), done
-            )
-        except Exception as problem:
-            done(problem)
-            return None
-        if waiting is None:
-            return None
-        session.let_go()
-        return self._published(session, id, waiting)
-
-    async def _published(self, session: Session, id: int, waiting: Awaitable[object]) -> None:
-        session.reply_published(id, await waiting)
+        begin = partial(
+            self._gateway.speech.begin_publish, session, channel, rules, bytes(request.data)
+        )
+        return _held(session, id, begin, session.reply_published)
 
     def _history(self, session: Session, id: int, request: protocol.HistoryRequest) -> Waiting:
         channel = request.channel
@@ -340,21 +330,14 @@ class Commands:
     def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting | None:
         if not request.method:
             raise codes.Fail(codes.BAD_COMMAND)
-        done = session.hold(id, session.reply_rpc)
-        try:
-            waiting = self._gateway.speech.begin(
-                session.identity, request.method, bytes(request.data), done, session.address
-            )
-        except Exception as problem:
-            done(problem)
-            return None
-        if waiting is None:
-            return None
-        session.let_go()
-        return self._call(session, id, waiting)
-
-    async def _call(self, session: Session, id: int, waiting: Awaitable[bytes]) -> None:
-        session.reply_rpc(id, await waiting)
+        begin = partial(
+            self._gateway.speech.begin,
+            session.identity,
+            request.method,
+            bytes(request.data),
+            address=session.address,
+        )
+        return _held(session, id, begin, session.reply_rpc)
 
     def _send(self, session: Session, id: int, request: protocol.Send) -> None:
         """A message that wants no answer; nothing here listens to any."""
@@ -393,6 +376,29 @@ class Commands:
         if claims.exp is not None:
             result.expires, result.ttl = True, session.ttl(claims.exp)
         session.reply(Reply(id=id, sub_refresh=result))
+
+
+def _held(
+    session: Session,
+    id: int,
+    begin: Callable[[Callable[..., None]], Awaitable[Any] | None],
+    reply: Callable[[int, Any], None],
+) -> Waiting | None:
+    """Begin what calls back with its result, or says by what it returns that it has to wait."""
+    done = session.hold(id, reply)
+    try:
+        waiting = begin(done)
+    except Exception as problem:
+        done(problem)
+        return None
+    if waiting is None:
+        return None
+    session.let_go()
+    return _awaited(id, waiting, reply)
+
+
+async def _awaited(id: int, waiting: Awaitable[Any], reply: Callable[[int, Any], None]) -> None:
+    reply(id, await waiting)
 
 
 def _subscription(
