@@ -63,10 +63,7 @@ class Talk:
     ) -> Awaitable[Outcome] | None:
         """`say` where nothing but the bus has to wait: None if `done` will be called, else wait."""
         line = chat.read(data)
-        if staff or self._guard is None:
-            passed: Passed | None = Passed(line.text)
-        else:
-            passed = self._guard.admit_at_once(room, speaker, line.text)
+        passed = self._admit_at_once(room, speaker, line.text, staff)
         if passed is None:
             return self.say(room, speaker, info, data, staff=staff)
         if passed.held:
@@ -161,10 +158,17 @@ class Talk:
         return event
 
     async def _admit(self, room: str, speaker: Speaker, text: str, staff: bool) -> Passed:
-        """The text as it may be shown. Staff of the room are not asked."""
+        passed = self._admit_at_once(room, speaker, text, staff)
+        if passed is None:
+            assert self._guard is not None, "only the guard has something to read"
+            passed = await self._guard.admit(room, speaker, text)
+        return passed
+
+    def _admit_at_once(self, room: str, speaker: Speaker, text: str, staff: bool) -> Passed | None:
+        """The text as it may be shown; None: not known yet. Staff of the room are not asked."""
         if staff or self._guard is None:
             return Passed(text)
-        return await self._guard.admit(room, speaker, text)
+        return self._guard.admit_at_once(room, speaker, text)
 
     def _take_back(self, room: str, speaker: Speaker, passed: Passed) -> None:
         if passed.key and self._guard is not None:
