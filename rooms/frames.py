@@ -45,6 +45,9 @@ class Encoding(Protocol):
     def reply(self, message: Reply, /) -> bytes:
         """One reply."""
 
+    def published(self, id: int, /) -> bytes:
+        """The reply to a publication, of which there are most."""
+
     def rpc_reply(self, id: int, result: bytes, /) -> bytes:
         """The reply to an RPC whose result is JSON already."""
 
@@ -99,6 +102,9 @@ class JsonEncoding:
 
     def reply(self, message: Reply) -> bytes:
         return protocol.reply(message)
+
+    def published(self, id: int) -> bytes:
+        return protocol.published(id)
 
     def rpc_reply(self, id: int, result: bytes) -> bytes:
         return protocol.rpc_reply(id, result)

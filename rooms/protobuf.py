@@ -63,10 +63,10 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(1, "id", "uint"),
         Field(4, "connect", protocol.Connect),
         Field(5, "subscribe", protocol.Subscribe),
-        Field(6, "unsubscribe", protocol.ChannelOnly),
+        Field(6, "unsubscribe", protocol.Unsubscribe),
         Field(7, "publish", protocol.Publish),
-        Field(8, "presence", protocol.ChannelOnly),
-        Field(9, "presence_stats", protocol.ChannelOnly),
+        Field(8, "presence", protocol.AskPresence),
+        Field(9, "presence_stats", protocol.AskPresenceStats),
         Field(10, "history", protocol.HistoryRequest),
         Field(11, "ping", protocol.Ping),
         Field(12, "send", protocol.Send),
@@ -98,7 +98,9 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(13, "tf", "bytes"),
         Field(14, "flag", "int"),
     ),
-    protocol.ChannelOnly: _CHANNEL,
+    protocol.Unsubscribe: _CHANNEL,
+    protocol.AskPresence: _CHANNEL,
+    protocol.AskPresenceStats: _CHANNEL,
     protocol.Publish: (*_CHANNEL, Field(2, "data", "bytes")),
     protocol.Since: (Field(1, "offset", "uint"), Field(2, "epoch", "text")),
     protocol.HistoryRequest: (
@@ -449,6 +451,9 @@ class ProtobufEncoding:
 
     def reply(self, message: Reply) -> bytes:
         return with_length(encode(message))
+
+    def published(self, id: int) -> bytes:
+        return self.reply(Reply(id=id, publish=protocol.Empty()))
 
     def rpc_reply(self, id: int, result: bytes) -> bytes:
         return self.reply(Reply(id=id, rpc=protocol.RpcResult(Raw(result))))

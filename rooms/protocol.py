@@ -68,9 +68,15 @@ class Subscribe(msgspec.Struct):
     tf: Raw = Raw()  # a filter by publication tags; not offered
 
 
-class ChannelOnly(msgspec.Struct):
-    """unsubscribe, presence and presence_stats name a channel and nothing else."""
+class Unsubscribe(msgspec.Struct):
+    channel: str = ""
 
+
+class AskPresence(msgspec.Struct):
+    channel: str = ""
+
+
+class AskPresenceStats(msgspec.Struct):
     channel: str = ""
 
 
@@ -119,10 +125,10 @@ class Command(msgspec.Struct):
     id: Id = 0
     connect: Connect | None = None
     subscribe: Subscribe | None = None
-    unsubscribe: ChannelOnly | None = None
+    unsubscribe: Unsubscribe | None = None
     publish: Publish | None = None
-    presence: ChannelOnly | None = None
-    presence_stats: ChannelOnly | None = None
+    presence: AskPresence | None = None
+    presence_stats: AskPresenceStats | None = None
     history: HistoryRequest | None = None
     rpc: Rpc | None = None
     send: Send | None = None
@@ -138,11 +144,7 @@ class Command(msgspec.Struct):
     @property
     def method(self) -> str:
         """The name of the request that counts; "" if there is none."""
-        request = self.request
-        known = _METHODS.get(type(request))
-        if known is not None or request is None:
-            return known or ""
-        return next(field for field in REQUEST_FIELDS if getattr(self, field) is request)
+        return METHODS.get(type(self.request), "")
 
     @property
     def request(self) -> "Request | None":
@@ -166,8 +168,10 @@ class Command(msgspec.Struct):
 Request = (
     Connect
     | Subscribe
-    | ChannelOnly
+    | Unsubscribe
     | Publish
+    | AskPresence
+    | AskPresenceStats
     | HistoryRequest
     | Rpc
     | Send
@@ -175,12 +179,14 @@ Request = (
     | SubRefresh
     | Ping
 )
-REQUEST_FIELDS = Command.__struct_fields__[1:]
-#: of the types that only one field has
-_METHODS: dict[type, str] = {
+#: the field of each request
+METHODS: dict[type, str] = {
     Connect: "connect",
     Subscribe: "subscribe",
+    Unsubscribe: "unsubscribe",
     Publish: "publish",
+    AskPresence: "presence",
+    AskPresenceStats: "presence_stats",
     HistoryRequest: "history",
     Rpc: "rpc",
     Send: "send",
@@ -189,7 +195,7 @@ _METHODS: dict[type, str] = {
     Ping: "ping",
 }
 
-_commands = msgspec.json.Decoder(Command)
+_read_command = msgspec.json.Decoder(Command).decode
 
 
 def read_commands(frame: bytes) -> list[Command]:
@@ -200,7 +206,9 @@ def read_commands(frame: bytes) -> list[Command]:
         BadCommand: Not valid JSON, wrong types, or an empty frame.
     """
     try:
-        commands = [_commands.decode(line) for line in frame.split(b"\n") if line.strip()]
+        if b"\n" not in frame:  # as nearly always
+            return [_read_command(frame)]
+        commands = [_read_command(line) for line in frame.split(b"\n") if line.strip()]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadCommand("bad request") from error
     if not commands:
@@ -313,6 +321,11 @@ def reply(message: Reply) -> bytes:
     return _encode(message)
 
 
+def published(id: int) -> bytes:
+    """The reply to a publication, of which there are most."""
+    return b'{"id":%d,"publish":{}}' % id
+
+
 def rpc_reply(id: int, answer: bytes) -> bytes:
     """The reply to an RPC command, whose result is JSON already."""
     return b'{"id":%d,"rpc":{"data":%b}}' % (id, one_line(answer))
@@ -325,13 +338,11 @@ def one_line(payload: bytes) -> bytes:
 
 def publication(item: Publication) -> bytes:
     """A Publication object, as pushes, recovery and history hold it."""
-    parts = [b'{"data":', one_line(item.data)]
-    if item.info:
-        parts += (b',"info":', one_line(item.info))
-    if item.offset:
-        parts.append(b',"offset":%d' % item.offset)
-    parts.append(b"}")
-    return b"".join(parts)
+    data, info = one_line(item.data), one_line(item.info)
+    if info and item.offset:  # a line of chat
+        return b'{"data":%b,"info":%b,"offset":%d}' % (data, info, item.offset)
+    more = b',"info":' + info if info else b',"offset":%d' % item.offset if item.offset else b""
+    return b'{"data":%b%b}' % (data, more)
 
 
 def delta_publication(item: Publication, patch: bytes | None) -> bytes:

@@ -7,7 +7,6 @@ answered out of order, and a subscriber enters its channel in the step that answ
 
 import random
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
@@ -15,13 +14,14 @@ from msgspec import Raw
 from liveserver.gateway import codes
 from liveserver.gateway.options import CHANNELS
 from liveserver.gateway.rights import Rights
-from liveserver.gateway.session import Session, Subscription, Waiting
+from liveserver.gateway.session import Answer, Session, Subscription, Waiting
+from liveserver.gateway.voice import Voice, voice_of
 from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.bus import Position
 from rooms.channels import Rules, personal, room_of, topic_of
 from rooms.hub import Entered
-from rooms.protocol import FLAG_REJECT_UNRECOVERED, Command, Reply
+from rooms.protocol import FLAG_REJECT_UNRECOVERED, Reply, Request
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -34,8 +34,12 @@ class Commands:
         self._gateway = gateway
         self._rights = rights
         self._handlers: dict[type, Callable[..., Waiting | None]] = {
+            protocol.Connect: self._connect,
             protocol.Subscribe: self._subscribe,
+            protocol.Unsubscribe: self._unsubscribe,
             protocol.Publish: self._publish,
+            protocol.AskPresence: self._presence,
+            protocol.AskPresenceStats: self._presence_stats,
             protocol.HistoryRequest: self._history,
             protocol.Rpc: self._rpc,
             protocol.Send: self._send,
@@ -43,26 +47,14 @@ class Commands:
             protocol.SubRefresh: self._sub_refresh,
         }
 
-    def start(self, session: Session, command: Command) -> Waiting | None:
+    def start(self, session: Session, id: int, request: Request | None) -> Waiting | None:
         """Do a command, or begin it. Raises what `Session` turns into an error or a close."""
-        request = command.request
-        if isinstance(request, protocol.Connect):
-            return self._connect(session, command.id, request)
-        if not session.connected:
+        if not session.connected and not isinstance(request, protocol.Connect):
             raise codes.Hangup(codes.BAD_REQUEST)
-        if isinstance(request, protocol.ChannelOnly):
-            return self._about_channel(session, command, request.channel)
         handler = self._handlers.get(type(request))
         if handler is None:
             raise codes.Fail(codes.NOT_AVAILABLE if request else codes.BAD_COMMAND)
-        return handler(session, command.id, request)
-
-    def _about_channel(self, session: Session, command: Command, channel: str) -> Waiting | None:
-        if command.unsubscribe is not None:
-            return self._unsubscribe(session, command.id, channel)
-        if command.presence is not None:
-            return self._presence(session, command.id, channel)
-        return self._presence_stats(session, command.id, channel)
+        return handler(session, id, request)
 
     # --- connect -----------------------------------------------------------------------------
 
@@ -234,8 +226,10 @@ class Commands:
         if since is not None:
             self._gateway.meters.recovered(entered.recovered, len(entered.missed))
 
-    def _unsubscribe(self, session: Session, id: int, channel: str) -> Waiting | None:
-        subscription = session.subscriptions.get(channel)
+    def _unsubscribe(
+        self, session: Session, id: int, request: protocol.Unsubscribe
+    ) -> Waiting | None:
+        subscription = session.subscriptions.get(request.channel)
         answer = Reply(id=id, unsubscribe=protocol.Empty())
         if subscription is not None and (
             subscription.rules.presence or subscription.rules.join_leave
@@ -265,16 +259,21 @@ class Commands:
     # --- publish, history, presence ----------------------------------------------------------
 
     def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting | None:
-        channel = request.channel
-        rules = self._rights.rules(channel)
-        if not bytes(request.data):
+        data = bytes(request.data)
+        if not data:
             raise codes.Fail(codes.BAD_COMMAND)
+        voice = session.voice
+        if voice is None or not voice.fits(session, request.channel):
+            voice = session.voice = self._voice(session, request.channel)
+        begin = self._gateway.speech.begin_publish
+        return _held(session, id, session.reply_published, begin, session, voice, data)
+
+    def _voice(self, session: Session, channel: str) -> Voice:
+        """Whose lines it says. Raises codes.Fail where this client may not publish."""
+        rules = self._rights.rules(channel)
         subscribed = channel in session.subscriptions
         self._rights.publish(session.identity, channel, rules, subscribed=subscribed)
-        begin = partial(
-            self._gateway.speech.begin_publish, session, channel, rules, bytes(request.data)
-        )
-        return _held(session, id, begin, session.reply_published)
+        return voice_of(session, channel, rules)
 
     def _history(self, session: Session, id: int, request: protocol.HistoryRequest) -> Waiting:
         channel = request.channel
@@ -302,7 +301,8 @@ class Commands:
         )
         session.reply(Reply(id=id, history=result))
 
-    def _presence(self, session: Session, id: int, channel: str) -> Waiting:
+    def _presence(self, session: Session, id: int, request: protocol.AskPresence) -> Waiting:
+        channel = request.channel
         rules = self._rights.rules(channel)
         subscribed = channel in session.subscriptions
         self._rights.ask_presence(session.identity, channel, rules, subscribed=subscribed)
@@ -313,7 +313,10 @@ class Commands:
         result = {client: Raw(info) for client, info in infos.items()}
         session.reply(Reply(id=id, presence=protocol.PresenceResult(result)))
 
-    def _presence_stats(self, session: Session, id: int, channel: str) -> Waiting:
+    def _presence_stats(
+        self, session: Session, id: int, request: protocol.AskPresenceStats
+    ) -> Waiting:
+        channel = request.channel
         rules = self._rights.rules(channel)
         subscribed = channel in session.subscriptions
         self._rights.ask_presence(
@@ -330,14 +333,10 @@ class Commands:
     def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting | None:
         if not request.method:
             raise codes.Fail(codes.BAD_COMMAND)
-        begin = partial(
-            self._gateway.speech.begin,
-            session.identity,
-            request.method,
-            bytes(request.data),
-            address=session.address,
-        )
-        return _held(session, id, begin, session.reply_rpc)
+        return _held(
+            session, id, session.reply_rpc,
+            self._gateway.speech.begin, session, request.method, bytes(request.data),
+        )  # fmt: skip
 
     def _send(self, session: Session, id: int, request: protocol.Send) -> None:
         """A message that wants no answer; nothing here listens to any."""
@@ -381,13 +380,17 @@ class Commands:
 def _held(
     session: Session,
     id: int,
-    begin: Callable[[Callable[..., None]], Awaitable[Any] | None],
-    reply: Callable[[int, Any], None],
+    reply: Answer,
+    begin: Callable[..., Awaitable[Any] | None],
+    *arguments: Any,
 ) -> Waiting | None:
-    """Begin what calls back with its result, or says by what it returns that it has to wait."""
+    """
+    Begin what calls back with its result, its last argument, or says by what it returns that it has
+    to wait.
+    """
     done = session.hold(id, reply)
     try:
-        waiting = begin(done)
+        waiting = begin(*arguments, done)
     except Exception as problem:
         done(problem)
         return None
@@ -397,7 +400,7 @@ def _held(
     return _awaited(id, waiting, reply)
 
 
-async def _awaited(id: int, waiting: Awaitable[Any], reply: Callable[[int, Any], None]) -> None:
+async def _awaited(id: int, waiting: Awaitable[Any], reply: Answer) -> None:
     reply(id, await waiting)
 
 

@@ -77,7 +77,7 @@ class Connection(Peer):
 
     def data_received(self, data: bytes) -> None:
         self.gateway.bytes_in += len(data)
-        if self._ws.state is State.CLOSED:
+        if not self.open and self._ws.state is State.CLOSED:
             return
         try:
             if self._parser_only:
@@ -160,7 +160,7 @@ class Connection(Peer):
         self._message(message)
 
     def _message(self, message: bytes) -> None:
-        if self._first == BINARY or _is_utf8(message):
+        if self._first == BINARY or message.isascii() or _is_utf8(message):
             self.session.receive(message)
         else:
             self.close(codes.NOT_UTF8)

@@ -8,21 +8,21 @@ commands behind it wait in a bounded queue, so that replies come in the order of
 import asyncio
 import logging
 import uuid
-from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from liveserver.gateway import codes
 from liveserver.gateway.options import COMMAND_SECONDS, EXCESS_COMMANDS, QUEUE_COMMANDS
+from liveserver.gateway.voice import Voice
 from liveserver.identity import Identity
 from liveserver.problems import REFUSALS
 from liveserver.tokens import TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.channels import Rules
 from rooms.frames import Encoding
-from rooms.protocol import Command, Error, Reply
+from rooms.protocol import METHODS, Command, Error, Reply
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Waiting = Coroutine[Any, Any, None]
-Result = TypeVar("Result")
+Answer = Callable[[int, Any], None]  # queues the answer to the command of that id
+Held = tuple[int, Answer]
 
 #: commands whose refusals have the numbers of channel errors
 _ABOUT_CHANNELS = {"subscribe", "history", "presence", "presence_stats", "publish"}
@@ -79,6 +80,7 @@ class Session:
         "ended",
         "gateway",
         "subscriptions",
+        "voice",
         "who",
     )
 
@@ -92,15 +94,16 @@ class Session:
         self.connected = False
         self.ended = False
         self.subscriptions: dict[str, Subscription] = {}
+        self.voice: Voice | None = None  # of its last publication
         self._info: tuple[Who, bytes] | None = None  # ClientInfo, while it is this person's
         self._started = False  # a connect command was seen
         self._busy = False  # a task is waiting for what a command needs
-        self._held = False  # a command is waiting to be called back
+        self._held: Held | None = None  # the command that is waiting to be called back
         self._stepping = False  # commands are being started in this very step
         self._method = ""  # of the command being worked on; for the metrics
         self._begun_at = 0.0  # when it had its turn, seconds
         self._excess = 0
-        self._pending: deque[Command] = deque()
+        self._pending: list[Command] = []  # short; an empty deque takes up 600 bytes
         self._out: list[bytes] = []
 
     @property
@@ -119,28 +122,33 @@ class Session:
     @property
     def busy(self) -> bool:
         """A command is being worked on."""
-        return self._busy or self._held
+        return self._busy or self._held is not None
 
     # --- commands in, in order ---------------------------------------------------------------
 
     def receive(self, frame: bytes) -> None:
         """Take the commands of one frame; answer what can be answered at once."""
         try:
-            commands = self.encoding.commands(frame)
+            commands = self.connection.variant.encoding.commands(frame)
         except protocol.BadCommand:
             self.connection.close(codes.BAD_REQUEST)
             return
         for command in commands:
-            self._take(command)
-        if not self.busy:
+            if not command.id and command.is_pong:
+                self._pong()
+            else:
+                self._take(command)
+        if not (self._busy or self._held):
             self._go_on()
-        self.flush()
+        if self._out:
+            self.flush()
+
+    def _pong(self) -> None:
+        if not (self._started and self.connection.pong()):
+            self.connection.close(codes.BAD_REQUEST)
 
     def _take(self, command: Command) -> None:
-        if command.is_pong:
-            if not (self._started and self.connection.pong()):
-                self.connection.close(codes.BAD_REQUEST)
-        elif len(self._pending) < QUEUE_COMMANDS:
+        if len(self._pending) < QUEUE_COMMANDS:
             self._pending.append(command)
         elif self._excess < EXCESS_COMMANDS:
             self._excess += 1
@@ -155,61 +163,60 @@ class Session:
             self._busy = True
             self.gateway.spawn(self._wait(*waiting))
 
-    def hold(self, id: int, reply: Callable[[int, Result], None]) -> Callable[..., None]:
+    def hold(self, id: int, reply: Answer) -> Callable[[Any], None]:
         """
         The command is answered by a call of what this returns, perhaps at once: with its result,
         which goes to `reply`, or with what it was refused with. Those behind it wait.
         """
-        self._held = True
-
-        def answer(result: Result | Exception) -> None:
-            self._held = False
-            if isinstance(result, Exception):
-                self._refuse(id, result)
-            else:
-                reply(id, result)
-            self._done()
-            if not self._stepping:
-                self._called_back()
-
-        return answer
+        self._held = id, reply
+        return self._called_back
 
     def let_go(self) -> None:
         """The held command will be awaited after all."""
-        self._held = False
+        self._held = None
 
-    def _called_back(self) -> None:
-        """Send the answer, and go on with the commands behind it."""
+    def _called_back(self, result: object) -> None:
+        """Answer the held command, and go on with those behind it."""
+        assert self._held is not None, "a command is answered once"
+        (id, reply), self._held = self._held, None
+        if isinstance(result, Exception):
+            self._refuse(id, result)
+        else:
+            reply(id, result)
+        self._done()
+        if self._stepping:
+            return
         if self._pending and not self._busy:
             self._go_on()
         self.flush()
-        if not self.busy:
+        if not (self._busy or self._held):
             self.gateway.idle(self)
 
-    def _next_waiting(self) -> tuple[Command, Waiting] | None:
-        self._stepping = True
-        try:
-            return self._start_pending()
-        finally:
-            self._stepping = False
-
-    def _start_pending(self) -> tuple[Command, Waiting] | None:
-        while self._pending and not self.ended and not self._held:
-            command = self._pending.popleft()
-            self._method, self._begun_at = command.method, self.gateway.clock()
-            try:
-                waiting = self.gateway.commands.start(self, command)
-            except Exception as problem:
-                self._refuse(command.id, problem)
-                waiting = None
+    def _next_waiting(self) -> tuple[int, Waiting] | None:
+        """Start what is pending up to a command that has to wait: its id, and what to wait for."""
+        while self._pending and not (self.ended or self._held):
+            command = self._pending.pop(0)
+            waiting = self._start(command)
             if waiting is not None:
-                return command, waiting
-            if not self._held:
-                self._done()
+                return command.id, waiting
         self._excess = 0
         return None
 
-    async def _wait(self, command: Command, waiting: Waiting) -> None:
+    def _start(self, command: Command) -> Waiting | None:
+        request = command.request
+        self._method, self._begun_at = METHODS.get(type(request), ""), self.gateway.clock()
+        self._stepping = True
+        try:
+            waiting = self.gateway.commands.start(self, command.id, request)
+        except Exception as problem:
+            self._refuse(command.id, problem)
+            waiting = None
+        self._stepping = False
+        if waiting is None and self._held is None:
+            self._done()
+        return waiting
+
+    async def _wait(self, id: int, waiting: Waiting) -> None:
         """Work off commands until none is pending."""
         try:
             while True:
@@ -218,12 +225,12 @@ class Session:
                     async with asyncio.timeout(COMMAND_SECONDS):
                         await waiting
                 except Exception as problem:
-                    self._refuse(command.id, problem)
+                    self._refuse(id, problem)
                 self._done()
                 following = self._next_waiting()
                 if following is None:
                     return
-                command, waiting = following
+                id, waiting = following
         finally:
             self._busy = False
             self.flush()
@@ -256,8 +263,8 @@ class Session:
     def _done(self) -> None:
         """The command being worked on has its answer."""
         if self._method:
-            took = self.gateway.clock() - self._begun_at
-            self.gateway.meters.commands[self._method,].observe(took)
+            gateway = self.gateway
+            gateway.meters.commands[self._method].observe(gateway.clock() - self._begun_at)
             self._method = ""
 
     # --- answers out -------------------------------------------------------------------------
@@ -272,7 +279,7 @@ class Session:
 
     def reply_published(self, id: int, _: object) -> None:
         """Queue the answer to a publication."""
-        self.reply(Reply(id=id, publish=protocol.Empty()))
+        self._out.append(self.encoding.published(id))
 
     def push(self, line: bytes) -> None:
         self._out.append(line)

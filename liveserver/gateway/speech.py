@@ -7,10 +7,10 @@ import msgspec
 
 from liveserver.gateway import codes
 from liveserver.gateway.presence import Presence
-from liveserver.identity import Identity
+from liveserver.gateway.voice import Voice
 from rooms import protocol
 from rooms.bus import Publication
-from rooms.channels import Rules, room_of, split
+from rooms.channels import room_of
 from rooms.room import Speaker
 from rooms.service import RoomService
 
@@ -40,40 +40,24 @@ class Speech:
         self._presence = presence
 
     def begin_publish(
-        self,
-        session: "Session",
-        channel: str,
-        rules: Rules,
-        data: bytes,
-        done: Callable[[object], None],
+        self, session: "Session", voice: Voice, data: bytes, done: Callable[[object], None]
     ) -> Awaitable[object] | None:
         """
         Publish what a client may publish: None if `done` will be called, with an exception if it is
         refused, else wait. Raises the rooms' refusals.
         """
-        subscription = session.subscriptions.get(channel)
-        info = subscription.info if subscription else session.client_info()
-        if not rules.built_in:
-            return self._rooms.publish(channel, data, info, rules)
-        namespace, room = split(channel)
-        assert session.identity is not None, "the table lets nobody speak without a name"
-        speaker, staff = _speaker(session.identity, room), moderates(session.identity, room)
-        if namespace == "chat":
-            return self._rooms.begin_say(room, speaker, info, data, done, staff=staff)
-        return self._throw(session, channel, speaker, info, data, staff=staff)
+        speaker = voice.speaker
+        if speaker is None:
+            return self._rooms.publish(voice.channel, data, voice.info, voice.rules)
+        if voice.namespace == "chat":
+            return self._rooms.begin_say(
+                voice.room, speaker, voice.info, data, done, staff=voice.staff
+            )
+        return self._throw(session, voice, speaker, data)
 
-    async def _throw(
-        self,
-        session: "Session",
-        channel: str,
-        speaker: Speaker,
-        info: bytes,
-        data: bytes,
-        *,
-        staff: bool,
-    ) -> None:
-        _, room = split(channel)
-        own = await self._rooms.throw(room, speaker, info, data, staff=staff)
+    async def _throw(self, session: "Session", voice: Voice, speaker: Speaker, data: bytes) -> None:
+        own = await self._rooms.throw(voice.room, speaker, voice.info, data, staff=voice.staff)
+        channel = voice.channel
         if own is not None and channel in session.subscriptions:  # sampled out: its sender sees it
             item = Publication(channel=channel, data=own)
             session.push(session.encoding.push(session.encoding.head(channel), item))
@@ -90,29 +74,15 @@ class Speech:
 
     def begin(
         self,
-        identity: Identity | None,
+        session: "Session",
         method: str,
         data: bytes,
         done: Callable[[bytes | Exception], None],
-        address: str = "",
     ) -> Awaitable[bytes] | None:
         """Begin an RPC method: None if `done` will be called, else wait for its answer (JSON)."""
         if method not in self._rpc.methods:
             raise codes.Fail(codes.NOT_AVAILABLE)
-        self._rpc.limit(identity, method, address)
-        if self._rpc.begin(identity, method, data, done):
+        self._rpc.limit(session.identity, method, session.address)
+        if self._rpc.begin(session.identity, method, data, done):
             return None
-        return self._rpc.call(identity, method, data)
-
-
-def moderates(identity: Identity, room: str) -> bool:
-    """Whether the rules for talking in this room are this person's to set, and do not hold."""
-    own = identity.role in ("streamer", "moderator") and room in identity.rooms
-    return own or identity.role == "admin"
-
-
-def _speaker(identity: Identity, room: str) -> Speaker:
-    """Badges are shown where they mean something: staff of another room are viewers here."""
-    at_home = identity.role in ("admin", "merchant") or room in identity.rooms
-    badges = identity.staff_badges if at_home else ()
-    return Speaker(id=identity.user, name=identity.name, badges=list(badges))
+        return self._rpc.call(session.identity, method, data)

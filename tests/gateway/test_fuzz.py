@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from liveserver.emulation import Emulation
 from rooms.protobuf import block, varint, with_length
-from rooms.protocol import ChannelOnly, Command
+from rooms.protocol import Unsubscribe
 from tests.gateway.support import PATIENCE, Client, Place, connected
 from tests.gateway.test_commands import subscription_tokens
 from tests.gateway.test_sockets import BINARY, CLOSE, TEXT, healthy, masked, upgraded
@@ -181,9 +181,7 @@ async def test_a_command_whose_connection_has_just_ended_does_nothing(
         token = subscription_tokens(place, unique)("u")
         await client.ok("subscribe", channel=unique, token=token)
         [connection] = place.gateway.connections
-        waiting = place.gateway.commands.start(
-            connection.session, Command(id=9, unsubscribe=ChannelOnly(unique))
-        )
+        waiting = place.gateway.commands.start(connection.session, 9, Unsubscribe(unique))
         assert waiting is not None
         connection.failed()
         await waiting
