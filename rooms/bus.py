@@ -15,14 +15,14 @@ from typing import Protocol
 import msgspec
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """A place in a channel's stream: the offset finds a gap, the epoch a lost history."""
 
     epoch: str
     offset: int
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message on its way into the numbering call."""
 
     channel: str
@@ -38,14 +38,20 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     capped: bool = False  # beyond the topic's cap for chat it is dropped, and its sender told so
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What became of one message, in the order of the call."""
 
-    position: Position | None  # None for advisory messages
     dropped: bool = False  # sampled out, or a part that was not newer
+    offset: int = 0
+    epoch: str = ""  # empty for advisory messages, which have no position
+
+    @property
+    def position(self) -> Position | None:
+        """Where it stands in its channel's stream."""
+        return Position(self.epoch, self.offset) if self.epoch else None
 
 
-class Publication(msgspec.Struct, frozen=True, kw_only=True):
+class Publication(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as subscribers get it. `offset` is 0 for advisory messages."""
 
     channel: str

@@ -166,28 +166,29 @@ class MemoryBus:
 
     def _number(self, topic: str, message: Message, out: list[Publication]) -> Outcome:
         dropped = self._is_dropped(topic, message)
-        position = None
+        epoch, offset = "", 0
         if message.numbered:
             channel = self._server.channel(topic, message.channel)
             channel.top += not dropped
-            position = Position(channel.epoch, channel.top)
+            epoch, offset = channel.epoch, channel.top
+        outcome = Outcome(dropped, offset, epoch)
         if dropped:
-            return Outcome(position, dropped=True)
+            return outcome
         if message.part:
             self._replace(topic, message)
         publication = Publication(
             channel=message.channel,
             data=message.data,
             info=message.info,
-            epoch=position.epoch if position else "",
-            offset=position.offset if position else 0,
+            epoch=epoch,
+            offset=offset,
         )
         if message.numbered and message.history_size and message.history_ttl_seconds:
             channel.kept = [*self._kept(channel), publication][-message.history_size :]
             channel.expires = self._server.now() + message.history_ttl_seconds
         if message.data:
             out.append(publication)
-        return Outcome(position)
+        return outcome
 
     def _is_dropped(self, topic: str, message: Message) -> bool:
         if message.part:

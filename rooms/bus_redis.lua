@@ -70,8 +70,8 @@ local function take(prefix, name, rate, burst)
 end
 
 -- node, seq, fresh epoch, danmaku a second, chat a second, chat at once, messages (MessagePack).
--- Each message is an array: channel, data, info, flags (n numbered, d droppable, c capped), history
--- size, history ttl in ms, part, body, version.
+-- Each message is an array: channel, data, info, whether it is numbered, droppable, capped, history
+-- size, history ttl in seconds, part, body, version.
 local function publish(keys, args)
   local prefix, node, seq, fresh = keys[1], args[1], tonumber(args[2]), args[3]
   local danmaku_rate, chat_rate, chat_burst = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
@@ -80,23 +80,23 @@ local function publish(keys, args)
   if last[1] and seq <= tonumber(last[1]) then return last[2] end
   local messages = cmsgpack.unpack(args[7])
   for _, message in ipairs(messages) do
-    if message[7] ~= '' and not has_state(prefix) then
+    if message[9] ~= '' and not has_state(prefix) then
       return redis.error_reply('NOSTATE the state of this room must be restored first')
     end
   end
   local out, outcomes, epochs, offsets = {}, {}, {}, {}
   for _, message in ipairs(messages) do
-    local channel, data, info, flags, size, ttl, part, body, version = unpack(message)
+    local channel, data, info, numbered, droppable, capped, size, ttl, part, body, version =
+      unpack(message)
     local dropped = false
     if part ~= '' then
       local stored = redis.call('HGET', prefix .. ':v', part)
       dropped = stored and version <= tonumber(stored)
-    elseif string.find(flags, 'd', 1, true) then
+    elseif droppable then
       dropped = not take(prefix, 'd', danmaku_rate, danmaku_rate)
-    elseif string.find(flags, 'c', 1, true) then
+    elseif capped then
       dropped = not take(prefix, 'c', chat_rate, chat_burst)
     end
-    local numbered = string.find(flags, 'n', 1, true)
     local epoch, offset = '', '0'
     if numbered then
       if not epochs[channel] then
@@ -120,7 +120,7 @@ local function publish(keys, args)
         if size > 0 and ttl > 0 then
           local history = prefix .. ':h:' .. channel
           redis.call('XADD', history, 'MAXLEN', size, offset .. '-0', 'd', data, 'i', info)
-          redis.call('PEXPIRE', history, ttl)
+          redis.call('EXPIRE', history, ttl)
         end
       end
       if data ~= '' then

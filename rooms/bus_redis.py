@@ -36,10 +36,11 @@ DANMAKU_PER_SECOND = 20
 CHAT_PER_SECOND = 10
 CHAT_BURST_SECONDS = 3  # of lines that may come at once
 
-_DELIVERY = msgspec.msgpack.Decoder(
+_DELIVERY = msgspec.msgpack.Decoder(tuple[int, list[tuple[str, str, str, str, int]]])
+_ANY_DELIVERY = msgspec.msgpack.Decoder(
     tuple[int, list[tuple[str, msgspec.Raw, msgspec.Raw, str, int]]]
 )
-_OUTCOMES = msgspec.msgpack.Decoder(tuple[int, list[tuple[bool, int, str]]])
+_OUTCOMES = msgspec.msgpack.Decoder(tuple[int, list[Outcome]])
 _HEAD_BYTES = {0xD9: 2, 0xDA: 3, 0xDB: 5}  # of strings (MessagePack, str family); else one
 
 T = TypeVar("T")
@@ -328,10 +329,7 @@ def _outcomes(sequence: int, reply: bytes) -> list[Outcome]:
     known, outcomes = _OUTCOMES.decode(reply)
     if known != sequence:  # overtaken by a later call: what became of ours is unknown
         raise Unavailable("The message bus does not know what became of this")
-    return [
-        Outcome(Position(epoch, offset) if epoch else None, dropped=dropped)
-        for dropped, offset, epoch in outcomes
-    ]
+    return outcomes
 
 
 _PREFIX = "ls:{"
@@ -363,30 +361,47 @@ def _packed(messages: Sequence[Message]) -> bytes:
     """Messages as MessagePack: the client library takes longer over nine arguments for each."""
     return msgspec.msgpack.encode([
         (
-            message.channel,
-            _as_text(message.data),
-            _as_text(message.info),
-            ("n" if message.numbered else "")
-            + ("d" if message.droppable else "")
-            + ("c" if message.capped else ""),
-            message.history_size,
-            message.history_ttl_seconds * 1000,
-            message.part,
-            _as_text(message.body),
-            message.version,
+            one.channel,
+            _as_text(one.data),
+            _as_text(one.info),
+            one.numbered,
+            one.droppable,
+            one.capped,
+            one.history_size,
+            one.history_ttl_seconds,
+            one.part,
+            _as_text(one.body),
+            one.version,
         )
-        for message in messages
+        for one in messages
     ])  # fmt: skip
 
 
-def _as_text(data: bytes) -> msgspec.Raw:
-    """A string of any bytes (str 32); the server's reader knows no binary type."""
-    return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)
+def _as_text(data: bytes) -> str | msgspec.Raw:
+    """A string of any bytes; the server's reader knows no binary type."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return msgspec.Raw(b"\xdb" + len(data).to_bytes(4, "big") + data)  # str 32
 
 
 def decode_delivery(payload: bytes) -> tuple[int, list[Publication]]:
     """When it was numbered, microseconds since 1970, and what was put out."""
-    numbered_us, items = _DELIVERY.decode(payload)
+    try:
+        numbered_us, items = _DELIVERY.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_any(payload)
+    return numbered_us, [
+        Publication(
+            channel=channel, data=data.encode(), info=info.encode(), epoch=epoch, offset=offset
+        )
+        for channel, data, info, epoch, offset in items
+    ]
+
+
+def _decode_any(payload: bytes) -> tuple[int, list[Publication]]:
+    """The same where somebody published what is no UTF-8."""
+    numbered_us, items = _ANY_DELIVERY.decode(payload)
     return numbered_us, [
         Publication(
             channel=channel, data=_of_text(data), info=_of_text(info), epoch=epoch, offset=offset
@@ -396,6 +411,6 @@ def decode_delivery(payload: bytes) -> tuple[int, list[Publication]]:
 
 
 def _of_text(raw: msgspec.Raw) -> bytes:
-    """The bytes of a string, which are UTF-8 only where whoever published them saw to it."""
+    """The bytes of a string."""
     view = memoryview(raw)
     return bytes(view[_HEAD_BYTES.get(view[0], 1) :])

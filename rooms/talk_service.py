@@ -14,7 +14,6 @@ from rooms.guard_service import Guard, Passed
 from rooms.outbox_service import Outbox, settle
 from rooms.reports import Held
 from rooms.room import Speaker
-from rooms.state_service import numbered
 
 
 class Talk:
@@ -81,7 +80,7 @@ class Talk:
             except Refusal:
                 self._take_back(room, speaker, passed)
                 raise
-            return Outcome(None)
+            return Outcome()
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._post(room, speaker, info, line, passed, partial(settle, answer))
         return await answer
@@ -101,25 +100,41 @@ class Talk:
     ) -> None:
         """Number a line that may go out; `done` gets its outcome or what it is refused with."""
 
-        def judged(result: list[Outcome] | Exception) -> None:
-            answer = result if isinstance(result, Exception) else self._not_capped(result[0])
-            if isinstance(answer, Exception):
-                self._take_back(room, speaker, passed)
-            done(answer)
-
         _, event = self._event(speaker, line, passed)
-        message = numbered(f"chat:{room}", event, info=info, capped=not speaker.badges)
+        message = Message(
+            channel=f"chat:{room}",
+            data=event,
+            info=info,
+            history_size=channels.CHAT.history_size,
+            history_ttl_seconds=channels.CHAT.history_ttl_seconds,
+            capped=not speaker.badges,
+        )
+        judged = partial(self._judged, room, speaker, passed, done)
         try:
             self._outbox.post(room, [message], judged, wait_ms=channels.CHAT.tick_ms)
         except Refusal:
             self._take_back(room, speaker, passed)
             raise
 
-    def _not_capped(self, outcome: Outcome) -> Outcome | Refusal:
-        if not outcome.dropped:
-            return outcome
-        self.drops["chat_cap"] += 1
-        return TooFast("Everybody is talking at once; try again in a moment", reason="busy")
+    def _judged(
+        self,
+        room: str,
+        speaker: Speaker,
+        passed: Passed,
+        done: Callable[[Outcome | Exception], None],
+        result: list[Outcome] | Exception,
+    ) -> None:
+        """The bus has an answer to a line: its number, or why nobody gets it."""
+        if not isinstance(result, Exception):
+            [outcome] = result
+            if not outcome.dropped:
+                done(outcome)
+                return
+            self.drops["chat_cap"] += 1
+            wait = "Everybody is talking at once; try again in a moment"
+            result = TooFast(wait, reason="busy")
+        self._take_back(room, speaker, passed)
+        done(result)
 
     async def throw(
         self, room: str, speaker: Speaker, info: bytes, data: bytes, *, staff: bool

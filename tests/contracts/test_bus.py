@@ -207,7 +207,7 @@ async def test_advisory_messages_are_delivered_and_nothing_else(nodes: Two, uniq
     [outcome] = await nodes.one.publish(
         unique, [Message(channel=channel, data=b"stats", numbered=False, history_size=10)]
     )
-    assert outcome == Outcome(None)
+    assert outcome == Outcome()
     await until(lambda: nodes.data == [b"stats"])
     assert nodes.got[0].publications[0].offset == 0
     found = await nodes.one.history(unique, channel, since=None, limit=-1)
