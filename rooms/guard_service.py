@@ -55,7 +55,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 UNLIMITED = Limits(messages=1_000_000, message_ms=1, likes=1_000_000, like_ms=1, repeats=False)
 
 
-class Passed(msgspec.Struct, frozen=True):
+class Passed(msgspec.Struct, frozen=True, gc=False):
     """A message that may go out. `held` names the word list that holds it, if one does."""
 
     text: str
@@ -132,13 +132,14 @@ class Guard:
             Forbidden, Invalid, TooFast: With a `reason` of `rooms.moderation`.
             NotFound, Unavailable.
         """
-        known = self._current(room) or await self._read(room)
-        return self._judge(known, speaker, text)
+        known = self._current(room, self._now()) or await self._read(room)
+        return self._judge(known, speaker, text, self._now())
 
     def admit_at_once(self, room: str, speaker: Speaker, text: str) -> Passed | None:
         """`admit` where nothing has to be read; else None."""
-        known = self._current(room)
-        return None if known is None else self._judge(known, speaker, text)
+        now = self._now()
+        known = self._current(room, now)
+        return None if known is None else self._judge(known, speaker, text, now)
 
     def take_back(self, room: str, speaker: Speaker, passed: Passed) -> None:
         """The message did not go out: it counts neither for slow mode nor as said."""
@@ -153,7 +154,7 @@ class Guard:
 
     async def like(self, room: str, user: str) -> None:
         """Return if the user may like. Raises Forbidden, TooFast."""
-        known = self._current(room) or await self._read(room)
+        known = self._current(room, self._now()) or await self._read(room)
         if user in known.standing.bans:
             check_may_speak(known.standing, user, self._now())
         if wait_ms := self._likes.take(user, self._now()):
@@ -163,18 +164,18 @@ class Guard:
         """Keep a message until staff have seen it. Raises TooFast, Unavailable."""
         await self._store.hold(held)
 
-    def _current(self, room: str) -> _Known | None:
+    def _current(self, room: str, now: int) -> _Known | None:
         """The room as last read, if that reading still does; an old one is renewed meanwhile."""
         known = self._rooms.get(room)
         if known is None or known.stale:
             return None
-        if self._now() - known.read_at > READ_AGAIN_MS:
+        if now - known.read_at > READ_AGAIN_MS:
             self._begin_reading(room)
         return known
 
-    def _judge(self, known: _Known, speaker: Speaker, text: str) -> Passed:
+    def _judge(self, known: _Known, speaker: Speaker, text: str, now: int) -> Passed:
         try:
-            return self._check(known, speaker, text, self._now())
+            return self._check(known, speaker, text, now)
         except Refusal as refusal:
             self.refused[str(refusal.facts.get("reason"))] += 1
             raise
