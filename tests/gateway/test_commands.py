@@ -380,6 +380,32 @@ async def test_rooms_channels_follow_the_table(place: Place, unique: str) -> Non
         await eventually(lambda: _online(client, unique))
 
 
+async def test_another_token_or_subscription_speaks_from_the_next_line_on(
+    place: Place, channel: str, unique: str
+) -> None:
+    """Name, badges and the right to publish are those of now, not of the line before."""
+    await place.rooms.create(unique, "A room", [], actor="admin")
+    chat = f"chat:{unique}"
+    claims = [
+        {"name": "Ann"},
+        {"name": "Anna"},
+        {"name": "Anna", "role": "moderator", "rooms": (unique,)},
+    ]
+    async with connected(place, place.token("u1", **claims[0])) as client:
+        await client.ok("subscribe", channel=chat)
+        for claim in claims:
+            await client.ok("refresh", token=place.token("u1", 500, **claim))
+            await client.ok("publish", channel=chat, data={"text": "hi"})
+        lines = await client.until(lambda: len(client.pubs(chat)) == 3 and client.pubs(chat))
+        assert [line["user"]["name"] for line in lines] == ["Ann", "Anna", "Anna"]
+        assert [line["user"]["badges"] for line in lines] == [[], [], ["moderator"]]
+        token = subscription_tokens(place, channel)("u1")
+        await client.ok("subscribe", channel=channel, token=token)
+        await client.ok("publish", channel=channel, data=1)
+        await client.ok("unsubscribe", channel=channel)
+        assert await client.error("publish", channel=channel, data=2) == 103
+
+
 async def test_nobody_speaks_without_a_name(open_place: Place, unique: str) -> None:
     """Insecure mode opens operators' channels, not the chat of a room."""
     await open_place.rooms.create(unique, "A room", [], actor="admin")
