@@ -77,7 +77,8 @@ def writer_alone(database: str, seconds: float, runs: int) -> list[Figure]:
             Figure(
                 f"ratio to {usual}, {database}",
                 f"{RATIO_LEAST:.0f}",
-                f"{found.ratio:.1f} ({found.usual_rate:,.0f}/s)",
+                f"{found.ratio:.1f} in the same time ({found.usual_rate:,.0f}/s),"
+                f" {found.cpu_ratio:.1f} with the same CPU time",
                 found.ratio >= RATIO_LEAST,
                 found.disturbed,
             )

@@ -260,8 +260,12 @@ class SqlTransaction:
         return found
 
     async def insert_orders(self, rows: list[OrderRow]) -> set[str]:
+        ids = {row.id for row in rows}
         result = await self._do.orders.run(self._connection, rows)
-        return {row[0] for row in result}
+        if result.rowcount == len(rows):  # nearly always; and then no id has to come back
+            return ids
+        known = select(t.orders.c.id).where(t.orders.c.id.in_(ids))
+        return {row[0] for row in await self._connection.execute(known)}
 
     async def write(self, effects: Effects) -> None:
         do, out = self._do, effects

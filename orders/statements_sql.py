@@ -38,7 +38,7 @@ PRODUCT_EDITABLE = (
 TAKE_UNITS = """
 INSERT INTO buyer_units (flash_sale_id, buyer, units)
 SELECT r.flash_sale_id, r.buyer, r.delta FROM {r}
-WHERE r.delta <= (SELECT s.per_buyer_limit FROM flash_sale s WHERE s.id = r.flash_sale_id)
+JOIN flash_sale s ON s.id = r.flash_sale_id AND r.delta <= s.per_buyer_limit WHERE true
 ON CONFLICT (flash_sale_id, buyer) DO UPDATE SET units = buyer_units.units + excluded.units
 WHERE buyer_units.units + excluded.units <=
     (SELECT s.per_buyer_limit FROM flash_sale s WHERE s.id = excluded.flash_sale_id)
@@ -85,7 +85,7 @@ AND (r.cents < 0 OR coupon.used + r.cents <= coupon.budget)
 USE_COUPONS_OF_BUYERS = """
 INSERT INTO coupon_buyer (coupon_id, buyer, used)
 SELECT r.coupon_id, r.buyer, r.uses FROM {r}
-WHERE r.uses <= (SELECT c.per_buyer_limit FROM coupon c WHERE c.id = r.coupon_id)
+JOIN coupon c ON c.id = r.coupon_id AND r.uses <= c.per_buyer_limit WHERE true
 ON CONFLICT (coupon_id, buyer) DO UPDATE SET used = coupon_buyer.used + excluded.used
 WHERE coupon_buyer.used + excluded.used <=
     (SELECT c.per_buyer_limit FROM coupon c WHERE c.id = excluded.coupon_id)
@@ -181,7 +181,7 @@ class Statements:
         )
         self.new_places = insert(dialect, t.waitlist)
         self.place_moves = update(dialect, t.waitlist, PLACE_MOVE_FIELDS, MOVE_PLACES)
-        self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING RETURNING id")
+        self.orders = insert(dialect, t.orders, "ON CONFLICT DO NOTHING")
         self.lines = insert(dialect, t.order_lines)
         self.edges = insert(dialect, t.order_edges)
         self.payments = insert(dialect, t.payments)
