@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Problem, asProblem, path } from "../../static/js/api.js";
 import { ServerClock } from "../../static/js/clock.js";
-import { fits, pickLane } from "../../static/js/danmaku/lanes.js";
+import { pickLane, speedBehind } from "../../static/js/danmaku/lanes.js";
 import { PENDING_LIFE_MS, RETRY_WAITS_MS, newKey, pendingOf, settle, take } from "../../static/js/pending.js";
 import { isAuthCode, nextConnection } from "../../static/js/socket.js";
 
@@ -141,13 +141,22 @@ test("without a network the device is offline, with a lost session one is asked 
   assert.equal(isAuthCode(3500), true);
 });
 
-test("a lane takes an item when the one before has entered and is not caught", () => {
+test("a lane takes an item when the one before has entered", () => {
+  const train = (gone) => ({ speed: 0.1, gone, tail: 100 });
+  assert.equal(pickLane([undefined]), 0);
+  assert.equal(pickLane([train(50)]), -1, "still entering");
+  assert.equal(pickLane([train(50), train(100), undefined]), 1, "the first that is free");
+  assert.equal(pickLane(new Array(2)), 0, "lanes nobody used yet");
+  assert.equal(pickLane([train(20), train(90), train(50)], true), 1, "what must be shown overlaps least");
+});
+
+test("a train never catches the one before it", () => {
   const area = 400;
-  const last = { width: 100, start: 0, duration: 8_000 };
-  assert.equal(fits(undefined, 100, area, 8_000, 0), true);
-  assert.equal(fits(last, 100, area, 8_000, 500), false, "still entering");
-  assert.equal(fits(last, 100, area, 8_000, 3_000), true);
-  assert.equal(fits(last, 2_000, area, 8_000, 3_000), false, "a long one is faster and would catch it");
-  assert.equal(pickLane([last, undefined], 100, area, 8_000, 100), 1);
-  assert.equal(pickLane([last, last], 100, area, 8_000, 100), -1);
+  const last = { speed: 0.05, gone: 150, tail: 150 };
+  assert.equal(speedBehind(undefined, area, 0.2), 0.2);
+  assert.equal(speedBehind(last, area, 0.04), 0.04);
+  assert.equal(speedBehind(last, area, 0.2), 0.05, "right behind it, no faster");
+  const later = { ...last, gone: 350 }; // 200 px until its tail is out of sight, in 4 s
+  assert.equal(speedBehind(later, area, 0.2), 0.1, "at the far side when the last one has left");
+  assert.equal(speedBehind({ ...last, gone: 600 }, area, 0.2), 0.2);
 });

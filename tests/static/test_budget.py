@@ -13,6 +13,9 @@ PAGE = STATIC / "room.html"
 OWN_BYTES = 60_000
 #: the player of the host's picture; it comes in rooms that have a picture
 PLAYER = STATIC / "js" / "video" / "stage-picture.js"
+#: what draws danmaku, without how somebody likes them
+RENDERER = (STATIC / "js/danmaku/layer.js", STATIC / "js/danmaku/lanes.js")
+RENDERER_BYTES = 4_000
 #: sheets and tools that presses open: they must not creep into the first load
 PRESSED = (
     "components/buy-sheet.js", "components/order-card.js", "components/sheet.js",
@@ -74,6 +77,10 @@ def test_the_room_keeps_to_its_budget() -> None:
     for bytes_, what in ((own, "until"), (player, "player"), (rest, "later")):
         named_kb = re.findall(r"(\d+\.\d) kB", line)
         assert any(abs(float(kb) - bytes_ / 1000) < 1.0 for kb in named_kb), (what, bytes_, line)
+
+
+def test_what_draws_danmaku_is_small() -> None:
+    assert size(RENDERER) <= RENDERER_BYTES
 
 
 @pytest.mark.parametrize("module", PRESSED)

@@ -23,6 +23,8 @@ import { chatRow } from "./chat-row.js";
 
 /** Rows kept. */
 const ROWS = 200;
+/** Rows let go at a time, since that moves all others. */
+const SPARE_ROWS = 40;
 /** Between two summaries, in ms. */
 const SUMMARY_MS = 10_000;
 /** So close is at the end, in px. */
@@ -37,7 +39,7 @@ export class ChatPanel extends HTMLElement {
     this.sticky = true;
     this.unread = 0;
     this.unspoken = 0;
-    this.frame = 0;
+    this.end = 0; // where it was, in px
     /** When the newest message here was said, in ms. */
     this.newest = 0;
     /** @type {Map<string, ChatMessage>} */
@@ -50,12 +52,14 @@ export class ChatPanel extends HTMLElement {
     this.composer = null;
     /** @type {((message: ChatMessage) => HTMLElement)|null} */
     this.menuOf = null;
+    this.empty = h("li", { class: "chat-row system" }, t("chat.empty"));
     this.list = h("ol", { class: "chat-rows" });
     this.log = h("div", { class: "chat-log", role: "log", "aria-live": "off", "aria-label": t("chat.log"), tabIndex: 0, testid: "chat-log" }, this.list);
     this.summary = h("p", { class: "sr", role: "status" });
     this.newer = h("button", { type: "button", class: "chat-new", testid: "chat-new", hidden: true, on: { click: () => this.toEnd() } });
     this.log.addEventListener("scroll", () => this.onScroll(), { passive: true });
-    new ResizeObserver(() => this.sticky && this.toEnd()).observe(this.log);
+    const sizes = new ResizeObserver(() => this.sticky && this.toEnd()); // costs no layout
+    for (const part of [this.log, this.list]) sizes.observe(part);
   }
 
   /** @param {RoomStore} store @param {{staff?: boolean, danmaku?: boolean, composerIn?: HTMLElement, onBlock?: (user: import("../types.js").Speaker) => void}} [options] */
@@ -71,11 +75,7 @@ export class ChatPanel extends HTMLElement {
     on("advice", (event) => this.onAdvice(event));
     this.menuOf = messageMenus(this.log, store.id, staff, { onReply: (message) => composer.answer(message), onBlock });
     setInterval(() => this.speak(), SUMMARY_MS);
-    this.showEmpty();
-  }
-
-  showEmpty() {
-    if (!this.list.children.length) append(this.list, [h("li", { class: "chat-row system", "data-empty": "true" }, t("chat.empty"))]);
+    append(this.list, [this.empty]);
   }
 
   /** Messages of before: older ones above what is there, those of a gap below it. @param {ChatMessage[]} messages */
@@ -83,7 +83,7 @@ export class ChatPanel extends HTMLElement {
     const { newest } = this;
     const fresh = messages.filter((message) => this.isNew(message));
     if (!fresh.length) return;
-    this.list.querySelector("[data-empty]")?.remove();
+    this.empty.remove();
     const [older, missed] = [false, true].map((late) => fresh.filter((message) => message.at > newest === late).map((message) => this.row(message)));
     this.list.prepend(...older);
     this.list.append(...missed);
@@ -108,16 +108,14 @@ export class ChatPanel extends HTMLElement {
 
   /** @param {HTMLElement} row */
   addRow(row) {
-    this.list.querySelector("[data-empty]")?.remove();
+    this.empty.remove();
     this.list.append(row);
     this.trim();
     this.dispatchEvent(new Event("change"));
-    if (this.sticky) this.toEndSoon();
-    else {
-      this.unread += 1;
-      this.newer.hidden = false;
-      fill(this.newer, icon("down"), t("chat.new", { n: this.unread }));
-    }
+    if (this.sticky) return;
+    this.unread += 1;
+    this.newer.hidden = false;
+    fill(this.newer, icon("down"), t("chat.new", { n: this.unread }));
   }
 
   /** @param {ChatMessage} message */
@@ -129,11 +127,13 @@ export class ChatPanel extends HTMLElement {
   }
 
   trim() {
-    while (this.list.children.length > ROWS) {
-      const first = /** @type {HTMLElement} */ (this.list.firstElementChild);
-      if (first.dataset.id) this.seen.delete(first.dataset.id);
-      first.remove();
+    const rows = this.list.children;
+    if (rows.length <= ROWS) return;
+    for (const row of Array.from(rows).slice(0, rows.length - ROWS + SPARE_ROWS)) {
+      this.seen.delete(row.getAttribute("data-id") || "");
+      row.remove();
     }
+    this.end = 0; // the next layout tells
   }
 
   /** @param {ChatMessage} message */
@@ -177,21 +177,15 @@ export class ChatPanel extends HTMLElement {
 
   onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.log;
-    this.sticky = scrollHeight - scrollTop - clientHeight < STICKY_PX;
+    const stayed = this.sticky && scrollTop > this.end - STICKY_PX; // the end moved, not the reader
+    this.sticky = stayed || scrollHeight - scrollTop - clientHeight < STICKY_PX;
     if (this.sticky && this.unread) this.toEnd();
-  }
-
-  /** Once a frame: it costs a layout. */
-  toEndSoon() {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      if (this.sticky) this.toEnd();
-    });
   }
 
   toEnd() {
     this.sticky = true;
     this.log.scrollTop = this.log.scrollHeight;
+    this.end = this.log.scrollTop;
     this.unread = 0;
     this.newer.hidden = true;
   }

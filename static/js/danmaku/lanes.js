@@ -1,40 +1,33 @@
 // @ts-check
 /**
- * Where a danmaku may fly: pure arithmetic, in px and ms.
- *
- * A lane is free for a new item if the item before it has fully entered, and the new one, should it
- * be longer and so faster, does not catch it before it has left.
+ * Where a danmaku may fly: pure arithmetic, in px and ms. What follows each other in a lane is a train
+ * of one speed, so nothing in it catches anything; nor does the next train.
  */
-
-/** @typedef {{width: number, start: number, duration: number}} Flight */
-
-/** Space between two items in a lane, in px. */
-export const GAP_PX = 24;
 
 /**
- * @param {Flight|undefined} last the newest item of the lane
- * @param {number} width of the new item @param {number} area width of the layer
- * @param {number} duration of a flight across @param {number} now
+ * `gone`: how far it has come; `tail`: where its last item and the gap after it end, behind its head.
+ * @typedef {{speed: number, gone: number, tail: number}} Train
  */
-export function fits(last, width, area, duration, now) {
-  if (!last) return true;
-  const gone = now - last.start;
-  if (gone >= last.duration) return true;
-  const lastSpeed = (area + last.width) / last.duration;
-  const tail = area - lastSpeed * gone + last.width; // right edge of the last item now
-  if (tail + GAP_PX > area) return false;
-  const speed = (area + width) / duration;
-  if (speed <= lastSpeed) return true;
-  const leavesIn = last.duration - gone;
-  return area - speed * leavesIn >= 0; // our left edge when the last one has left
+
+/** What is free behind it. @param {Train|undefined} last */
+const room = (last) => (last ? last.gone - last.tail : 0);
+
+/**
+ * The first lane whose last item has fully entered; else -1, or `anyway` where most of it has.
+ * @param {(Train|undefined)[]} lanes @param {boolean} [anyway]
+ */
+export function pickLane(lanes, anyway) {
+  const free = lanes.findIndex((last) => room(last) >= 0);
+  if (free >= 0 || !anyway) return free;
+  const rooms = lanes.map(room);
+  return rooms.indexOf(Math.max(...rooms));
 }
 
 /**
- * The first lane that is free, or -1.
- *
- * @param {(Flight|undefined)[]} lanes @param {number} width @param {number} area
- * @param {number} duration @param {number} now
+ * The speed of the next train: as wanted, unless it would catch the last one before that has left.
+ * @param {Train|undefined} last @param {number} area width of the layer @param {number} wanted
  */
-export function pickLane(lanes, width, area, duration, now) {
-  return lanes.findIndex((last) => fits(last, width, area, duration, now));
+export function speedBehind(last, area, wanted) {
+  const left = last ? area + last.tail - last.gone : 0;
+  return last && left > 0 ? Math.min(wanted, (last.speed * area) / left) : wanted;
 }

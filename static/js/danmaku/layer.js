@@ -1,118 +1,108 @@
 // @ts-check
 /**
- * `<danmaku-layer>`: messages that fly over the stage. Hidden from screen readers: whoever wants to
- * read reads the chat. Nothing moves for people who asked for less motion.
+ * `<danmaku-layer>`: messages that fly over the stage. Hidden from screen readers, who have the chat;
+ * nothing moves for people who asked for less motion.
  *
- * Widths are measured on a canvas, so that placing never makes the page lay itself out; flights are
- * animations of `transform` alone, which the compositor runs. What waits, what is on screen and what
- * is kept for reuse is bounded, so a night of danmaku takes the memory of a minute.
+ * What flies in a lane is a train with one animation of `transform`, run by the compositor: a browser
+ * looks at every animation in every frame, so their number is the cost. Sizes are watched and
+ * widths measured on a canvas: placing causes no layout. What waits and what is shown is bounded.
  */
 
 import { h } from "../h.js";
-import { pickLane } from "./lanes.js";
+import { pickLane, speedBehind } from "./lanes.js";
 import { USUAL, isShown } from "./taste.js";
 
 /** @typedef {import("../types.js").DanmakuItem} DanmakuItem */
-/** @typedef {import("./taste.js").Taste} Taste */
 /** @typedef {{item: DanmakuItem, loud: boolean, own: boolean, since: number}} Waiting */
-/** @typedef {{id: string, key: string, count: number, element: HTMLElement, animation: Animation}} Shown */
+/** @typedef {import("./lanes.js").Train & {full: boolean, element: HTMLElement, animation: Animation}} Train */
+/** `end`: its own in its train, in px; of one that stands, in time. @typedef {{id: string, key: string, count: number, element: HTMLElement, train?: Train, end: number}} Shown */
 
-/** On screen at most: what a phone, and what a desktop draws at 60 frames a second. */
-const ON_SCREEN = { phone: 60, desktop: 150 };
-/** At most this many wait for a lane; more would come too late to mean anything. */
+/** At most so many wait for a lane; more would come too late. */
 const WAITING = 200;
-/** One that found no lane for this long is dropped, in ms. */
+/** One that finds no lane for this long is dropped. */
 const PATIENCE_MS = 1_500;
-const RETRY_MS = 120;
+const TICK_MS = 120;
 const FLIGHT_MS = 8_000;
 const STILL_MS = 4_000;
-/** px of a line at size 1, and of the letters in it. */
-const LINE_PX = { phone: 34, desktop: 40 };
-const FONT_PX = { phone: 18, desktop: 22 };
-/** Around the words: padding of the element, both sides, in px. */
-const PADDING_PX = 20;
-const WIDE = "(min-width: 1024px)";
-const CALM = "(prefers-reduced-motion: reduce)";
+/** A train goes for so long and is boarded for half of it. */
+const TRAIN_MS = 300_000;
+/** Shown at most (readable; drawn in time); px of letters and lines at size 1. */
+const PHONE = { most: 60, font: 18, line: 34 };
+const DESKTOP = { most: 150, font: 22, line: 36 };
+/** Besides the words: padding, the gap behind. */
+const SPACE_PX = 32;
 
 export class DanmakuLayer extends HTMLElement {
   constructor() {
     super();
-    /** @type {Taste} */
     this.taste = USUAL;
-    /** @type {(import("./lanes.js").Flight|undefined)[]} */
+    /** The last train of each. @type {(Train|undefined)[]} */
     this.lanes = [];
-    /** When each line at an edge is free again. */
-    this.still = { top: /** @type {number[]} */ ([]), bottom: /** @type {number[]} */ ([]) };
+    /** @type {Set<Train>} */
+    this.trains = new Set();
+    /** When each line at an edge is free again. @type {{top: number[], bottom: number[]}} */
+    this.still = { top: [], bottom: [] };
     /** @type {Waiting[]} */
     this.waiting = [];
     /** @type {Set<Shown>} */
     this.shown = new Set();
-    /** @type {HTMLElement[]} elements to use again */
-    this.spare = [];
-    this.font = FONT_PX.phone; // px of the letters
-    this.line = LINE_PX.phone; // px of a lane
+    this.screen = PHONE;
+    this.size = { width: 0, height: 0 };
     this.timer = 0;
     this.paused = false;
-    this.pausedAt = 0;
-    this.pausedFor = 0; // ms
-    this.pen = document.createElement("canvas").getContext("2d");
+    this.pen = /** @type {any} */ (document.createElement("canvas").getContext("2d"));
+    new ResizeObserver(([{ contentRect }]) => {
+      this.size = contentRect;
+      this.suit(this.taste);
+    }).observe(this);
   }
 
   connectedCallback() {
     this.setAttribute("aria-hidden", "true");
-    this.setAttribute("data-testid", "danmaku-layer");
-    this.suit(this.taste);
+    this.dataset.testid = "danmaku-layer";
   }
 
   disconnectedCallback() {
     this.clear();
   }
 
-  /** Milliseconds that do not pass during a pause. */
-  now() {
-    return (this.paused ? this.pausedAt : performance.now()) - this.pausedFor;
+  /** px of a lane */
+  get line() {
+    return this.screen.line * this.taste.size;
   }
 
-  get kind() {
-    return matchMedia(WIDE).matches ? "desktop" : "phone";
-  }
-
-  /** From now on everything looks like this. @param {Taste} taste */
+  /** From now on everything looks like this. @param {import("./taste.js").Taste} taste */
   suit(taste) {
     this.taste = taste;
-    this.font = FONT_PX[this.kind] * taste.size;
-    this.line = LINE_PX[this.kind] * taste.size;
+    this.screen = matchMedia("(min-width: 1024px)").matches ? DESKTOP : PHONE;
     this.style.opacity = String(taste.opacity);
-    this.style.fontSize = `${this.font}px`;
-    if (this.pen) this.pen.font = `600 ${this.font}px ${getComputedStyle(this).fontFamily}`;
+    this.style.fontSize = `${this.screen.font * taste.size}px`;
+    this.pen.font = `600 ${this.style.fontSize} ${getComputedStyle(this).fontFamily}`;
     this.waiting = this.waiting.filter(({ item }) => isShown(taste, item));
+    for (const train of this.trains) train.full = true; // the next may be faster
   }
 
   /** @param {DanmakuItem[]} items @param {string} me id of the viewer, whose own items are framed */
   add(items, me) {
-    if (document.visibilityState === "hidden" || matchMedia(CALM).matches) return;
-    const since = this.now();
+    if (document.visibilityState === "hidden" || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const since = performance.now();
     for (const item of items) {
       const own = item.user?.id === me;
-      if (!isShown(this.taste, item) || (!own && this.taste.merge && this.mergeInto(item))) continue;
-      this.waiting.push({ item, own, loud: own || Boolean(item.user?.badges?.length), since });
+      if (!isShown(this.taste, item) || (!own && this.taste.merge && this.mergeInto(keyOf(item)))) continue;
+      this.waiting.push({ item, own, loud: own || !!item.user?.badges?.length, since });
     }
-    if (this.waiting.length > WAITING) this.waiting.splice(0, this.waiting.length - WAITING);
-    if (!this.timer && !this.paused) this.launch();
+    this.waiting = this.waiting.slice(-WAITING);
+    this.launch();
   }
 
-  /** Counts words that are flying already. @param {DanmakuItem} item @returns {boolean} */
-  mergeInto(item) {
-    for (const one of this.shown) {
-      if (one.key !== keyOf(item)) continue;
-      one.count += 1;
-      one.element.dataset.count = `×${one.count}`;
-      return true;
-    }
-    return false;
+  /** Counts words that are flying already. @param {string} key */
+  mergeInto(key) {
+    const one = Array.from(this.shown).find((other) => other.key === key);
+    if (one) one.element.dataset.count = `×${(one.count += 1)}`;
+    return one;
   }
 
-  /** Something was deleted: at once, wherever it is. @param {string} id */
+  /** Deleted: gone at once, wherever it is. @param {string} id */
   drop(id) {
     this.waiting = this.waiting.filter(({ item }) => item.id !== id);
     for (const one of this.shown) if (one.id === id) this.end(one);
@@ -120,98 +110,103 @@ export class DanmakuLayer extends HTMLElement {
 
   clear() {
     clearTimeout(this.timer);
-    this.timer = 0;
     this.waiting = [];
-    this.lanes = [];
     this.still = { top: [], bottom: [] };
-    for (const one of this.shown) one.animation.cancel();
-    this.shown.clear();
-    this.spare = [];
-    this.replaceChildren();
+    for (const one of this.shown) this.end(one);
   }
 
   /** Stops everything where it is, or lets it go on. @param {boolean} paused */
   pause(paused) {
-    if (paused === this.paused) return;
-    if (paused) this.pausedAt = performance.now();
-    else this.pausedFor += performance.now() - this.pausedAt;
     this.paused = paused;
-    for (const { animation } of this.shown) {
-      if (paused) animation.pause();
-      else animation.play();
-    }
-    if (!paused) this.launch();
+    for (const { animation } of this.trains) animation[paused ? "pause" : "play"]();
+    this.launch();
   }
 
   launch() {
     clearTimeout(this.timer);
-    this.timer = 0;
     if (this.paused) return;
-    const now = this.now();
-    const room = { width: this.clientWidth, height: this.clientHeight * this.taste.area };
-    this.lanes.length = Math.max(1, Math.floor(room.height / this.line));
-    const most = Math.max(1, Math.floor(ON_SCREEN[this.kind] * this.taste.density));
+    const now = performance.now();
+    this.sweep(now);
+    const { area, density } = this.taste;
+    this.lanes.length = Math.max(1, Math.floor((this.size.height * area) / this.line));
     this.waiting = this.waiting.filter((entry) => {
-      if (!entry.loud && this.shown.size >= most) return now - entry.since < PATIENCE_MS;
-      return !this.show(entry, room.width, now) && now - entry.since < PATIENCE_MS;
+      if ((entry.loud || this.shown.size < this.screen.most * density) && this.size.width && this.show(entry, now)) return false;
+      return now - entry.since < PATIENCE_MS;
     });
-    if (this.waiting.length) this.timer = window.setTimeout(() => this.launch(), RETRY_MS);
+    if (this.waiting.length || this.shown.size) this.timer = window.setTimeout(() => this.launch(), TICK_MS);
   }
 
-  /** Shows an item if there is room; a loud one always. @param {Waiting} entry @param {number} area @param {number} now */
-  show({ item, own, loud }, area, now) {
-    const still = item.mode === "top" || item.mode === "bottom";
-    const line = still ? this.freeLine(/** @type {"top"|"bottom"} */ (item.mode), now) : -1;
-    const width = (this.pen ? this.pen.measureText(item.text).width : item.text.length * this.font) + PADDING_PX;
-    const duration = still ? STILL_MS : FLIGHT_MS / this.taste.speed;
-    let lane = still ? line : pickLane(this.lanes, width, area, duration, now);
-    if (lane < 0 && !loud) return false;
-    lane = Math.max(0, lane);
-    const element = this.spare.pop() || this.appendChild(h("span", { testid: "danmaku-item" }));
-    element.textContent = item.text;
-    delete element.dataset.count;
-    element.className = `danmaku ${own ? "own" : ""} ${loud && !own ? "staff" : ""}`;
-    element.style.color = this.taste.color && /^#[0-9a-f]{6}$/i.test(item.color || "") ? /** @type {string} */ (item.color) : "";
-    if (still) this.still[/** @type {"top"|"bottom"} */ (item.mode)][lane] = now + duration;
-    else this.lanes[lane] = { width, start: now, duration };
-    const bottom = this.clientHeight - (lane + 1) * this.line;
-    const y = item.mode === "bottom" ? bottom : lane * this.line;
-    const [from, to] = still ? [(area - width) / 2, (area - width) / 2] : [area, -width - area / 8];
-    this.start(element, item, [from, to, y], still ? duration : (duration * (area * 1.125 + width)) / (area + width));
-    return true;
+  /** Drops what nobody sees any more. @param {number} now */
+  sweep(now) {
+    for (const train of this.trains) {
+      const time = Number(train.animation.currentTime);
+      train.gone = time < TRAIN_MS ? time * train.speed : Infinity;
+    }
+    for (const one of this.shown) if (one.end < (one.train ? one.train.gone - this.size.width : now)) this.end(one);
   }
 
-  /** @param {HTMLElement} element @param {DanmakuItem} item @param {number[]} path from x, to x, y @param {number} duration */
-  start(element, item, [from, to, y], duration) {
-    const frames = [from, to].map((x) => ({ transform: `translate3d(${x}px,${y}px,0)` }));
-    const animation = element.animate(frames, { duration, easing: "linear", fill: "both" });
-    const one = { id: item.id, key: keyOf(item), count: 1, element, animation };
-    this.shown.add(one);
-    animation.onfinish = () => this.end(one);
+  /** Shows an item if there is room; a loud one always. @param {Waiting} entry @param {number} now */
+  show({ item, own, loud }, now) {
+    const edge = item.mode === "top" || item.mode === "bottom" ? item.mode : null;
+    const lane = edge ? this.freeLine(edge, now, loud) : pickLane(this.lanes, loud);
+    if (lane < 0) return false;
+    const element = h("span", { class: `danmaku ${own ? "own" : loud ? "staff" : ""}`, testid: "danmaku-item" }, item.text);
+    if (this.taste.color && /^#[0-9a-f]{6}$/i.test(item.color || "")) element.style.color = String(item.color);
+    /** @type {Shown} */
+    const one = { id: item.id, key: keyOf(item), count: 1, element, end: now + STILL_MS };
+    if (edge) {
+      element.style[edge] = `${lane * this.line}px`;
+      this.append(element);
+    } else this.board(one, lane, this.pen.measureText(item.text).width + SPACE_PX);
+    return this.shown.add(one);
   }
 
-  /** A line at an edge that is free, or -1. @param {"top"|"bottom"} edge @param {number} now */
-  freeLine(edge, now) {
+  /** @param {Shown} one @param {number} lane @param {number} width */
+  board(one, lane, width) {
+    const last = this.lanes[lane];
+    const train = last && !last.full && last.gone < (last.speed * TRAIN_MS) / 2 ? last : this.depart(lane, width);
+    one.train = train;
+    one.element.style.left = `${train.gone}px`;
+    one.end = train.tail = train.gone + width;
+    train.element.append(one.element);
+  }
+
+  /** A new train, as fast as this item wants. @param {number} lane @param {number} width @returns {Train} */
+  depart(lane, width) {
+    const area = this.size.width;
+    const speed = speedBehind(this.lanes[lane], area, ((area + width) * this.taste.speed) / FLIGHT_MS);
+    const element = this.appendChild(h("div", { class: "danmaku-train" }));
+    element.style.top = `${lane * this.line}px`;
+    const animation = element.animate({ transform: ["none", `translateX(${-speed * TRAIN_MS}px)`] }, TRAIN_MS);
+    const train = { speed, gone: 0, tail: 0, full: false, element, animation };
+    this.trains.add(train);
+    return (this.lanes[lane] = train);
+  }
+
+  /** A line to stand on, or -1. @param {"top"|"bottom"} edge @param {number} now @param {boolean} anyway */
+  freeLine(edge, now, anyway) {
     const lines = this.still[edge];
-    lines.length = Math.max(1, Math.floor(this.lanes.length / 2));
-    for (let at = 0; at < lines.length; at += 1) if (!(lines[at] > now)) return at;
-    return -1;
+    lines.length = Math.ceil(this.lanes.length / 2);
+    let free = lines.findIndex((until) => !(until > now));
+    if (anyway) free = Math.max(0, free);
+    if (free >= 0) lines[free] = now + STILL_MS;
+    return free;
   }
 
   /** @param {Shown} one */
   end(one) {
-    if (!this.shown.delete(one)) return;
-    one.animation.cancel();
-    one.element.className = "danmaku spare";
-    one.element.textContent = "";
-    this.spare.push(one.element);
-    if (this.spare.length > ON_SCREEN.desktop) this.spare.shift()?.remove();
+    this.shown.delete(one);
+    one.element.remove();
+    const { train } = one;
+    if (!train || train.element.firstChild) return;
+    train.animation.cancel();
+    train.element.remove();
+    this.trains.delete(train);
+    train.gone = Infinity;
   }
 }
 
 /** @param {DanmakuItem} item */
-function keyOf(item) {
-  return `${item.mode} ${item.text}`;
-}
+const keyOf = (item) => `${item.mode} ${item.text}`;
 
 customElements.define("danmaku-layer", DanmakuLayer);

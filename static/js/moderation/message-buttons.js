@@ -6,7 +6,7 @@
  * testids: chat-menu
  */
 
-import { h, icon } from "../h.js";
+import { h } from "../h.js";
 import { t } from "../i18n.js";
 import { later, pressed } from "../later.js";
 
@@ -38,14 +38,13 @@ export function messageMenus(log, room, staff, ways) {
     const message = button && messages.get(button);
     if (message) void open((menu) => menu.openMenu(message, room, staff, ways));
   };
-  const buttonIn = (/** @type {EventTarget|null} */ target) =>
-    target instanceof Element ? target.closest(".chat-row")?.querySelector(".chat-menu") || null : null;
+  const around = (/** @type {EventTarget|null} */ target, /** @type {string} */ what) => (target instanceof Element ? target.closest(what) : null);
+  log.addEventListener("click", ({ target }) => openFor(around(target, ".chat-menu")));
   log.addEventListener("keydown", (event) => walk(log, event));
-  longPress(log, (target) => openFor(buttonIn(target)));
+  longPress(log, (target) => openFor(around(target, ".chat-row")?.querySelector(".chat-menu") || null));
   return (message) => {
     const label = t("message.menu", { name: message.user.name || t("chat.nameless") });
-    const button = h("button", { type: "button", class: "chat-menu", testid: "chat-menu", tabIndex: -1, "aria-label": label }, icon("more"));
-    button.addEventListener("click", () => openFor(button));
+    const button = h("button", { type: "button", class: "chat-menu", testid: "chat-menu", tabIndex: -1, "aria-label": label });
     messages.set(button, message);
     return button;
   };

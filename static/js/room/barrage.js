@@ -19,7 +19,7 @@ export class Barrage {
   constructor(store) {
     this.store = store;
     this.on = false;
-    this.layer = /** @type {DanmakuLayer} */ (h("danmaku-layer"));
+    this.layer = new DanmakuLayer();
     this.layer.suit(ownTaste());
     this.button = h("button", { type: "button", class: "icon-button barrage", testid: "danmaku-toggle", "aria-label": t("room.danmaku"), on: { click: () => this.press() } }, icon("barrage"));
   }
