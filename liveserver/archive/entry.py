@@ -15,7 +15,7 @@ GAP = "archive.gap"  # lines that were lost before the archive got them
 CHANNELS = ("room", "chat", "danmaku")  # what the console says is in the audit log
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     One event of a show. `offset` is 0 where the bus numbered nothing, then `epoch` is empty; `at`
     in milliseconds; `message` the id of what a person said, by which it can be erased.
