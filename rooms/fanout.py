@@ -8,6 +8,7 @@ frame first (`ahead`), so that whatever it is told next fits what it had.
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from rooms import fossil
 from rooms.audience import Audience, Topic, Viewer
@@ -18,6 +19,16 @@ from rooms.protocol import one_line, watched
 log = logging.getLogger(__name__)
 
 Line = tuple[str, bool, bytes]  # channel, droppable, one message
+
+
+class _Way(NamedTuple):
+    """What the lines of one channel of a frame have in common."""
+
+    channel: str  # that is watched: who watches it gets its joins and leaves too
+    droppable: bool
+    tracked: bool
+    head: bytes
+    deltas: DeltaEncoding | None  # who gets these takes differences
 
 
 class Job:
@@ -143,39 +154,38 @@ class Job:
         return full, wanted.variant.frames(kept) if kept else b""
 
     def _encode(self, encoding: Encoding) -> list[Line]:
-        whole = {item.channel for item in self._due} if _is_fresh(encoding) else set[str]()
+        ways: dict[str, _Way] = {}
         lines = []
         for index, item in enumerate(self._due):
-            patch = None if item.channel in whole else self._patch(index, encoding)
-            whole.discard(item.channel)
-            lines.append(self._line(encoding, item, patch))
+            way, first = ways.get(item.channel), False
+            if way is None:
+                way, first = self._way(encoding, item.channel), True
+                ways[item.channel] = way
+            if item.offset and not way.tracked:  # positions are for those who can recover by them
+                item = Publication(channel=item.channel, data=item.data, info=item.info)
+            if way.deltas is None:
+                line = encoding.push(way.head, item)
+            else:
+                whole = first and way.deltas.fresh
+                patch = None if whole else self._patch(index)
+                line = way.deltas.push_after(way.head, item, patch)
+            lines.append((way.channel, way.droppable, line))
         return lines
 
-    def _patch(self, index: int, encoding: Encoding) -> bytes | None:
+    def _way(self, encoding: Encoding, name: str) -> "_Way":
+        channel = self._topic.channels[watched(name)]
+        deltas = encoding if isinstance(encoding, DeltaEncoding) and name == channel.name else None
+        head = channel.head(encoding, name)
+        return _Way(channel.name, channel.droppable, channel.tracked, head, deltas)
+
+    def _patch(self, index: int) -> bytes | None:
         """What makes this payload from the one before; made once."""
-        if not self._bases or not isinstance(encoding, DeltaEncoding):
-            return None
-        base = self._bases[index]
+        base = self._bases[index] if self._bases else None
         if base is None:
             return None
         if index not in self._patches:
             self._patches[index] = fossil.create(base, one_line(self._due[index].data))
         return self._patches[index]
-
-    def _line(self, encoding: Encoding, item: Publication, patch: bytes | None) -> Line:
-        channel = self._topic.channels[watched(item.channel)]
-        if item.offset and not channel.tracked:  # positions are for those who can recover by them
-            item = Publication(channel=item.channel, data=item.data, info=item.info)
-        head = channel.head(encoding, item.channel)
-        if isinstance(encoding, DeltaEncoding) and item.channel == channel.name:
-            line = encoding.push_after(head, item, patch)
-        else:
-            line = encoding.push(head, item)
-        return channel.name, channel.droppable, line
-
-
-def _is_fresh(encoding: Encoding) -> bool:
-    return isinstance(encoding, DeltaEncoding) and encoding.fresh
 
 
 def write_all(viewers: Iterable[Viewer], frame: bytes, lean: bytes) -> None:
