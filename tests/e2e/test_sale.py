@@ -20,7 +20,6 @@ from tests.e2e.browser import (
     DESKTOP,
     chromium,
     person,
-    shoot,
     sign_in,
     start_sale,
     verified_events,
@@ -71,7 +70,7 @@ async def until(check: Callable[[], bool], what: str, seconds: float = 15) -> No
     raise AssertionError(what)
 
 
-async def sell_three(server: Server, screenshots: bool) -> None:
+async def sell_three(server: Server) -> None:
     async with watching(server, "demo") as watcher, chromium() as browser:
         console = await person(browser, server.base, DESKTOP)
         await sign_in(console, "streamer")
@@ -97,11 +96,6 @@ async def sell_three(server: Server, screenshots: bool) -> None:
             lambda: kinds(verified_events(server.data)) == {"order.reserved": 3, "order.paid": 3},
             f"the receiver verified {kinds(verified_events(server.data))}",
         )
-        if screenshots:
-            await shoot(viewers[0], "room-order-phone")
-            await shoot(viewers[-1], "room-sold-out-phone")
-            await shoot(console, "console-desktop")
-            await shoot(desk, "merchant-orders-desktop")
         for page in [console, desk, *viewers]:
             assert page.errors == []  # type: ignore[attr-defined]
         sales = [e["flash_sale"] for e in watcher.events if e["type"] == "flash_sale.updated"]
@@ -150,7 +144,7 @@ async def see_nothing_left(viewers: list[Page]) -> None:
 
 async def test_three_viewers_buy_and_the_fourth_is_told(demo: Server) -> None:
     """Console, four browsers, the official Python client, the desk and the receiver agree."""
-    await sell_three(demo, screenshots=True)
+    await sell_three(demo)
 
 
 async def test_the_same_with_two_workers_on_postgresql(
@@ -158,4 +152,4 @@ async def test_the_same_with_two_workers_on_postgresql(
 ) -> None:
     """Viewers on two workers, the writer in a third process, the truth in PostgreSQL."""
     server = make_server("--demo", "--workers", "2", LIVESERVER_DATABASE_URL=postgres_url)
-    await sell_three(server, screenshots=False)
+    await sell_three(server)
