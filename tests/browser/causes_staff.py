@@ -189,6 +189,7 @@ async def sending(stand: Stand, eyes: Eyes, before: Any = None) -> Page:
     await page.get_by_test_id("go-start").click()
     stage = page.get_by_test_id("console-stage")
     await expect(stage).to_have_attribute("data-picture", "own", timeout=30_000)
+    await expect(stage.locator(".stage-said")).to_be_hidden(timeout=30_000)  # it arrives
     return page
 
 
@@ -439,6 +440,11 @@ async def overlay_countdown(stand: Stand, eyes: Eyes) -> Page:
     room = await stand.room()
     await stand.sale(room)
     return await eyes.see(f"/overlay/countdown/{room}")
+
+
+@cause("overlay", "rehearsal")
+async def overlay_rehearsal(stand: Stand, eyes: Eyes) -> Page:
+    return await eyes.see(f"/overlay/card/{await stand.rehearsal()}")
 
 
 @cause("overlay", "chat")

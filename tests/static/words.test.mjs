@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { whyNot } from "../../static/js/desk/delivery-words.js";
 import { count, countdown, money, percentOff } from "../../static/js/format.js";
 import { cents, elapsed, plainPrice } from "../../static/js/format-more.js";
 import { choose, t, use } from "../../static/js/i18n.js";
@@ -59,4 +60,13 @@ test("a discount is never rounded up", () => {
   assert.equal(percentOff(1, 3), 66);
   assert.equal(percentOff(300, 300), 0);
   assert.equal(percentOff(300, null), 0);
+});
+
+test("why a delivery did not arrive is said in the reader's language", () => {
+  use("zh-CN", words("zh-CN"));
+  assert.equal(whyNot(null, "the connection was refused"), "对方拒绝连接");
+  assert.equal(whyNot(410, "answered 410 Gone: the endpoint was disabled"), "HTTP 410 · 对方说地址已停用，不再推送");
+  assert.equal(whyNot(500, "answered 500"), "HTTP 500");
+  assert.equal(whyNot(null, "something new"), "something new");
+  assert.equal(whyNot(null, null), "–");
 });

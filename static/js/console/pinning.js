@@ -25,7 +25,7 @@ export class Pinning {
       this.keys = box.checked;
       save(KEPT, this.keys);
     });
-    this.element = h("label", { class: "check small" }, box, h("span", null, t("shelf_desk.keys")));
+    this.element = h("label", { class: "check small pin-keys" }, box, h("span", null, t("shelf_desk.keys")));
     document.addEventListener("keydown", (event) => this.onKey(event));
   }
 

@@ -3,7 +3,7 @@
  * A flash sale in three inputs, with what viewers will see.
  *
  * testids: sale-form, sale-product, sale-price, sale-units, sale-more, sale-limit, sale-buyers,
- * sale-countdown, sale-starts-at, sale-duration, sale-hold, sale-host-away, sale-preview, sale-low-price,
+ * sale-countdown, sale-starts-at, sale-duration, sale-hold, sale-host-away, sale-preview, sale-nothing, sale-low-price,
  * sale-confirm-low, sale-problem, sale-start
  */
 
@@ -46,6 +46,8 @@ export class SaleForm {
     this.preview = /** @type {FlashCard} */ (h("flash-card"));
     this.startWords = h("span");
     this.start = h("button", { type: "submit", class: "button primary big", testid: "sale-start" }, icon("bolt"), this.startWords);
+    this.example = h("div", { class: "preview", testid: "sale-preview" }, h("p", { class: "soft small" }, t("sale.preview")), this.preview);
+    this.nothing = h("p", { class: "soft", testid: "sale-nothing", hidden: true }, t("console.nothing_granted"));
     this.drawnChoice = "";
     this.element = this.layOut();
   }
@@ -74,7 +76,8 @@ export class SaleForm {
       more,
       this.low,
       this.problem,
-      h("div", { class: "preview", testid: "sale-preview" }, h("p", { class: "soft small" }, t("sale.preview")), this.preview),
+      this.nothing,
+      this.example,
       this.start,
     );
     this.product.addEventListener("change", () => this.suggestPrice());
@@ -104,6 +107,8 @@ export class SaleForm {
     this.product.value = before || pinned || choice[0]?.id || "";
     if (!before) this.suggestPrice();
     this.start.disabled = !choice.length;
+    this.nothing.hidden = choice.length > 0;
+    this.example.hidden = !choice.length;
   }
 
   /** A first price to change: the product's own. */

@@ -16,6 +16,7 @@ import { dateTime } from "../format-more.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { complain, deskTable } from "./bits.js";
+import { whyNot } from "./delivery-words.js";
 
 /** @typedef {{id: string, url: string, events: string[], state: string, disabled_reason: string|null, failing_since: string|null}} Endpoint */
 /** @typedef {{id: string, endpoint: string, type: string, state: string, attempts: number, created_at: string, last_status: number|null, last_error: string|null, next_attempt_at: string|null}} Delivery */
@@ -116,13 +117,12 @@ export class WebhookDesk {
       if (row.dataset.mark === mark) return;
       Object.assign(row.dataset, { mark, delivery: delivery.id, state: delivery.state });
       const [words, kind] = deliveryState(delivery.state);
-      const answer = [delivery.last_status ? `HTTP ${delivery.last_status}` : "", delivery.last_error || ""].filter(Boolean).join(" · ") || "–";
       fill(
         row,
         h("td", { role: "cell", class: "digits" }, dateTime(delivery.created_at)),
         h("td", { role: "cell" }, h("code", null, delivery.type)),
         h("td", { role: "cell" }, chip(words, kind), " ", h("span", { class: "soft small" }, t("webhook.attempts", { n: delivery.attempts }))),
-        h("td", { role: "cell", class: "break" }, answer),
+        h("td", { role: "cell", class: "break" }, whyNot(delivery.last_status, delivery.last_error)),
         h("td", { role: "cell" }, this.action(t("webhook.redeliver"), "delivery-redeliver", () => post(path`/v1/webhook-deliveries/${delivery.id}/redeliver`), t("webhook.queued"))),
       );
     });

@@ -50,7 +50,7 @@ async function show() {
   const turn = async () => {
     const view = views[current()];
     for (const tab of Array.from(tabs.children)) {
-      if (tab.getAttribute("href") === `#${current()}`) tab.setAttribute("aria-current", "page");
+      if (tab.getAttribute("href") === `#${current()}`) mark(tab);
       else tab.removeAttribute("aria-current");
     }
     fill(holder, view.element);
@@ -63,6 +63,12 @@ async function show() {
   window.addEventListener("hashchange", turn);
   await turn();
   repeat(() => views[current()].load());
+}
+
+/** The tab of this part; on a narrow screen it comes into sight. @param {Element} tab */
+function mark(tab) {
+  tab.setAttribute("aria-current", "page");
+  tab.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
 void begin("merchant.title", show);

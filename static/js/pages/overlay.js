@@ -4,7 +4,7 @@
  * `/overlay/card/{room}` the product being explained or the running flash sale,
  * `/overlay/countdown/{room}` the time to its start or end, `/overlay/chat/{room}` the last messages.
  *
- * testids: overlay (data-kind), overlay-card, overlay-clock, overlay-row
+ * testids: overlay (data-kind), overlay-mark, overlay-card, overlay-clock, overlay-row
  */
 
 import { asProblem } from "../api.js";
@@ -15,7 +15,7 @@ import { count } from "../format.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { app, begin } from "../page.js";
-import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
+import { isRehearsing, phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { RoomStore } from "../room-store.js";
 import { ensure } from "../session.js";
 import { Socket } from "../socket.js";
@@ -43,11 +43,16 @@ class Overlay {
     const sale = this.sale();
     const product = sale ? null : pinnedProduct(this.store.state);
     const at = sale && phase(sale, clock.now());
-    const key = JSON.stringify([sale, at, product]);
+    const key = JSON.stringify([sale, at, product, isRehearsing(this.store.state)]);
     if (key === this.drawn) return;
     this.drawn = key;
-    if (kind === "countdown") fill(this.view, this.heading, sale && this.clock(sale, at === "upcoming"));
-    else fill(this.view, this.heading, sale ? this.card(sale, t("flash.left", { n: count(sale.units_left), total: count(sale.units_total) })) : product && this.card(product, ""));
+    const shown = kind === "countdown" ? sale && this.clock(sale, at === "upcoming") : sale ? this.card(sale, t("flash.left", { n: count(sale.units_left), total: count(sale.units_total) })) : product && this.card(product, "");
+    fill(this.view, this.heading, shown && this.mark(), shown);
+  }
+
+  /** A rehearsal is seen as one in the picture too: a program may send it elsewhere. */
+  mark() {
+    return isRehearsing(this.store.state) ? h("p", { class: "overlay-mark", testid: "overlay-mark" }, t("rehearsal.mark")) : null;
   }
 
   /** @param {any} thing a flash sale or a product @param {string} left */

@@ -133,7 +133,7 @@ function spoken(event) {
 
 function files() {
   const way = (/** @type {string} */ ending, /** @type {string} */ words) => h("a", { class: "button", href: path`/v1/shows/${id}/export.` + ending, testid: `export-${ending}` }, words);
-  return h("section", { class: "stack" }, h("h2", null, t("show.files")), h("div", { class: "actions" }, way("xml", t("show.xml")), way("ass", t("show.ass")), way("jsonl", t("show.jsonl"))));
+  return h("section", { class: "stack" }, h("h2", null, t("show.files")), h("div", { class: "actions start" }, way("xml", t("show.xml")), way("ass", t("show.ass")), way("jsonl", t("show.jsonl"))));
 }
 
 void begin("show.page", show);

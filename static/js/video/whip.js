@@ -4,6 +4,7 @@
  * again by itself whenever the connection is lost.
  */
 
+import { Problem } from "../api.js";
 import { iceServers } from "./whep.js";
 
 const RETRY_MS = 1_500;
@@ -148,11 +149,12 @@ export class Whip extends EventTarget {
     const problem = await answer.json().catch(() => ({}));
     if (answer.status >= 500 || answer.status === 409 || answer.status === 429) {
       this.again();
-      this.tell("lost", problem.detail || String(answer.status));
+      this.tell("lost");
       return;
     }
     this.drop();
-    this.tell("refused", problem.detail || String(answer.status));
+    const name = String(problem.type || "").split("/").pop() || "internal";
+    this.tell("refused", new Problem(name, problem.detail).words);
   }
 
   /** @param {RTCPeerConnection} peer */
