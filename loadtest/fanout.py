@@ -26,6 +26,7 @@ PEERS: dict[str, tuple[str, ...]] = {
     "websockets broadcast": (sys.executable, "-m", "loadtest.peers.websockets_broadcast"),
     "Node ws": (str(native.NODE), str(native.HERE / "peers/ws_broadcast.mjs")),
 }
+BARE_CHAT = (sys.executable, "-m", "loadtest.peers.uvloop_chat")
 TALKERS = 250  # who publish; one connection has one publication under way at a time
 CROWD_OF_TALKERS = 1_000  # who publish as fast as it goes
 AT_ONCE = 900  # of theirs are under way; a topic takes 1,000 before it says too many
@@ -353,28 +354,48 @@ async def connections(options: Options) -> Row:
 
 async def publish(options: Options) -> Row:
     """Chat in as fast as it goes: parsed, judged, numbered and answered; one viewer."""
-    row, found = Row(), []
+    row = Row()
+    own: list[float] = []
+    bare: list[float] = []
     async with staged(caps=options.caps, tls=options.tls) as stage:
         viewers = await stage.sinks(1, CHANNELS)
         crew = await stage.publishers(CROWD_OF_TALKERS)
-        await crew.as_fast_as_it_goes(f"chat:{ROOM}", 3.0, AT_ONCE, chat=True)
-        for _ in range(options.runs):
-            answered, refused = crew.answered, crew.refused
-            before = cpu_seconds(stage.gateway)
-            await crew.as_fast_as_it_goes(f"chat:{ROOM}", options.seconds, AT_ONCE, chat=True)
-            spent = cpu_seconds(stage.gateway) - before
-            passed = crew.answered - answered - (crew.refused - refused)
-            found.append(passed / spent)
-            print(f"  {passed / spent:,.0f} per CPU-second, {crew.refused - refused} refused "
+        peer = await Program.start(*BARE_CHAT, str(PEER_PORT), str(stage.server.data / "bus.sock"))
+        assert await peer.line() == "listening"
+        others = await stage.publishers(CROWD_OF_TALKERS, f"http://{HOST}:{PEER_PORT}")
+        for run in range(options.runs + 1):  # the first is for warmth
+            seconds = options.seconds if run else 3.0
+            own.append(await lines_in(crew, stage.gateway, seconds))
+            bare.append(await lines_in(others, peer.pid, seconds))
+            print(f"  {own[-1]:,.0f} per CPU-second, {bare[-1]:,.0f} bare; {crew.refused} refused "
                   f"{crew.reason[:90]}", flush=True)  # fmt: skip
         check(await viewers.ask("stats"))
-        crew.close()
-        await viewers.stop()
-    if options.caps:
-        row.add("published per CPU-second", f"{statistics.median(found):,.0f}", "the cap holds")
-    else:
-        row.at_least("published per CPU-second", statistics.median(found), 20_000)
+        for one in (crew, others):
+            one.close()
+        for program in (peer, viewers):
+            await program.stop()
+    tell_published(row, own[1:], bare[1:], caps=options.caps)
     return row
+
+
+async def lines_in(crew: Publishers, pid: int, seconds: float) -> float:
+    """Lines of chat that a server took, per second of its process's time."""
+    answered, refused = crew.answered, crew.refused
+    before = cpu_seconds(pid)
+    await crew.as_fast_as_it_goes(f"chat:{ROOM}", seconds, AT_ONCE, chat=True)
+    spent = cpu_seconds(pid) - before
+    return (crew.answered - answered - (crew.refused - refused)) / spent
+
+
+def tell_published(row: Row, own: list[float], bare: list[float], *, caps: bool) -> None:
+    middle = statistics.median(own)
+    if caps:
+        row.add("published per CPU-second", f"{middle:,.0f}", "the cap holds")
+    else:
+        row.at_least("published per CPU-second", middle, 20_000)
+    row.add("per CPU-second, without any rule", f"{statistics.median(bare):,.0f}")
+    ratio = statistics.median(one / other for one, other in zip(own, bare, strict=True))
+    row.add("of that", f"{ratio:.2f}")
 
 
 ROWS: dict[str, Callable[[Options], Awaitable[Row]]] = {

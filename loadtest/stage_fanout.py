@@ -89,11 +89,12 @@ class Stage:
         assert (await program.answer())["ready"]
         return program
 
-    async def publishers(self, count: int) -> "Publishers":
+    async def publishers(self, count: int, base: str = "") -> "Publishers":
+        """`base` is that of another server, if they talk to one."""
         crew = Publishers()
         for n in range(count):
             token = self.token(f"p{n}-{secrets.token_hex(3)}")
-            crew.clients.append(await connect(self.server.base, token, crew.on_line))
+            crew.clients.append(await connect(base or self.server.base, token, crew.on_line))
         return crew
 
 
