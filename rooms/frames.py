@@ -209,8 +209,11 @@ def stream_lines(lines: Iterable[bytes]) -> bytes:
 
 
 def stream_events(lines: Iterable[bytes]) -> bytes:
-    """Events of an `text/event-stream` (`sse`)."""
-    return b"".join(b"data: " + line + b"\n\n" for line in lines)
+    """
+    Events of a `text/event-stream` (`sse`). A CR ends a line there as LF does; in a message it can
+    only be white space between JSON's tokens.
+    """
+    return b"".join(b"data: " + line.replace(b"\r", b"") + b"\n\n" for line in lines)
 
 
 class DeltaEncoding(JsonEncoding):

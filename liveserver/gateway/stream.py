@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = HEAD_BYTES + 4 + MESSAGE_BYTES  # of a request with its body
 OCTETS = "application/octet-stream"  # announces Protobuf
+EVENTS_BEGIN = b"\n"  # no event; behind a CR, npm `eventsource` 2 hears no event of the same read
 SESSION_BYTES = 18  # random: whoever knows a session speaks for its client
 
 HEADERS = {
@@ -112,7 +113,7 @@ class Stream(Peer):
             self.variant = JSON_EVENTS
             if head.method == "GET":
                 body = query_of(head.query).get("cf_connect", [""])[0].encode()
-            return "text/event-stream; charset=utf-8", body, b"\r\n"
+            return "text/event-stream; charset=utf-8", body, EVENTS_BEGIN
         raise BadRequest(405)
 
     @property

@@ -10,15 +10,21 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from liveserver import control as control_module
 from liveserver.control import TOPIC, Control
 from liveserver.emulation import Emulation
 from liveserver.gateway import codes
 from liveserver.gateway.http_head import BadRequest, read_head
+from liveserver.gateway.stream import EVENTS_BEGIN
 from liveserver.problems import Refused
 from liveserver.tokens import COOKIE
+from rooms.bus import Publication
+from rooms.frames import JSON, stream_events
 from tests.gateway.conftest import Serve
+from tests.gateway.events import read_events
 from tests.gateway.support import PATIENCE, Place, eventually
 
 HTTP_STREAM, SSE = "http_stream", "sse"
@@ -111,8 +117,25 @@ async def test_a_stream_carries_what_a_socket_does(place: Place, kind: str) -> N
         [pub] = await client.until(lambda: client.pushes("pub"))
         assert pub["data"]["text"] == "多行\n"
         assert place.figure("client_connections_inflight", transport=kind) == 1
-    assert client.raw.startswith(b"\r\n" if kind == SSE else b"{")
+    assert client.raw.startswith(b"\n" if kind == SSE else b"{")
+    if kind == SSE:
+        assert b"\r" not in client.raw
+        assert [json.loads(one) for one in read_events(client.raw)] == client.messages
     await eventually(lambda: _gone(place))
+
+
+@given(
+    values=st.lists(st.recursive(st.text() | st.integers(), st.lists), max_size=5),
+    breaks=st.sampled_from(["\r", "\n", "\r\n", "\t"]),
+)
+def test_every_message_is_one_event(values: list[Any], breaks: str) -> None:
+    """However the JSON of a publication was laid out; lines end in LF alone."""
+    laid_out = [json.dumps(one, indent=breaks, ensure_ascii=False).encode() for one in values]
+    lines = [JSON.push(JSON.head("x"), Publication(channel="x", data=one)) for one in laid_out]
+    written = EVENTS_BEGIN + stream_events(lines)
+    assert b"\r" not in written
+    got = [json.loads(event)["push"]["pub"]["data"] for event in read_events(written)]
+    assert got == values
 
 
 async def _gone(place: Place) -> bool:
