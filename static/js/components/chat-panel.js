@@ -22,9 +22,9 @@ import { chatRow } from "./chat-row.js";
 /** @typedef {import("../types.js").ChatMessage} ChatMessage */
 
 /** Rows kept. */
-const ROWS = 200;
+const ROWS = 150;
 /** Rows let go at a time, since that moves all others. */
-const SPARE_ROWS = 40;
+const SPARE_ROWS = 50;
 /** Between two summaries, in ms. */
 const SUMMARY_MS = 10_000;
 /** So close is at the end, in px. */
