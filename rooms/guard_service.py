@@ -20,10 +20,10 @@ from rooms.buckets import Buckets
 from rooms.bus import Bus, Delivery, Message
 from rooms.errors import Invalid, NotFound, Refusal, Unavailable
 from rooms.folding import Folding
+from rooms.links import has_link
 from rooms.moderation import (
     Standing,
     check_may_speak,
-    has_link,
     slow_mode_wait,
     wait,
 )

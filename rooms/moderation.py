@@ -13,8 +13,6 @@ language, and where it ends, when that is:
 None of them looks at what somebody thinks of the goods.
 """
 
-import re
-import unicodedata
 from typing import Any, Literal
 
 import msgspec
@@ -43,11 +41,6 @@ _OPINIONS = (
     "critic", "criticism", "negativereview", "badreview", "negativecomment", "complain", "差评",
     "负面", "批评", "不利评价", "说坏话",
 )  # fmt: skip
-
-_LINK = re.compile(
-    r"://|\bwww\.|\b[a-z0-9-]{1,63}\.(?:com|cn|net|org|top|xyz|vip|shop|cc|io|me|info|tv|co|app|link"
-    r"|site|club|online|store|live|win|tk|ru|de|uk|jp|hk|tw)\b"
-)
 
 
 class Sanction(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,14 +80,6 @@ def slow_mode_wait(rules: ChatRules, last: int | None, now: int) -> int:
     if not rules.slow_mode_seconds or last is None:
         return 0
     return min(max(0, last + rules.slow_mode_seconds * 1000 - now), rules.slow_mode_seconds * 1000)
-
-
-def has_link(line: str) -> bool:
-    """Whether a text holds an address, in any width and case."""
-    normal = line if line.isascii() else unicodedata.normalize("NFKC", line)
-    if "." not in normal and "://" not in normal:
-        return False
-    return _LINK.search(normal.lower()) is not None
 
 
 def wait(detail: str, reason: str, wait_ms: int) -> Refusal:
