@@ -2,7 +2,8 @@
 Providers of payments: a port, because a shop may have several, and each is far away.
 
 A payment is started with a provider, and from then on only the provider can say how it ends: it
-tells (a notice, verified by whoever receives it) or is asked when the order's deadline has come.
+tells (a notice, verified by whoever receives it) or is asked: when the order's deadline has come,
+and when the order needs the payment no more, because it has ended or something else has paid it.
 """
 
 from typing import Protocol
@@ -35,10 +36,19 @@ class Provider(Protocol):
 
 
 class OpenPayment(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment whose end is not known, of an order whose deadline has passed."""
+    """A payment whose end is not known, of an order that does not wait for its buyer any more."""
 
     provider: str
     id: str
     order: str
     amount_cents: int
     currency: str
+
+    @property
+    def place(self) -> "Place":
+        return self.order, self.provider, self.id
+
+
+#: Order, provider, id: in this order payments are looked through.
+Place = tuple[str, str, str]
+FIRST: Place = ("", "", "")

@@ -4,38 +4,49 @@ Asking providers how payments ended, outside the writer: its orders wait, nobody
 Orders whose deadline passed while a payment was open are `payment_unknown`. Each open payment is
 closed at its provider; what the provider says goes to the writer as a request. A provider that does
 not answer is asked again, ever more rarely, and its order keeps its units meanwhile.
+
+An order that was cancelled ends at once, and one that was paid waits for nothing more. A payment
+that was started before may still take the buyer's money, so it is closed and asked for in the same
+way, beside those that units wait for: the money that came makes a new order or goes back.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from orders.errors import Refusal
 from orders.ledger import Failure
-from orders.payments import NoAnswer, OpenPayment, Provider, Said
+from orders.payments import FIRST, NoAnswer, OpenPayment, Place, Provider, Said
 from orders.requests import Door, Verdict
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0  # between two looks for orders that wait: well below the 5 s they may take
 ASK_SECONDS = 10.0  # for one answer of a provider
-ASKED_AT_ONCE = 16  # providers limit their callers
-LOOK_LIMIT = 500  # payments a round, like the orders that one batch ends
+ASKED_AT_ONCE = 16  # of payments that units wait for; providers limit their callers
+ASKED_BESIDE = 8  # of those that only money waits for
+LOOK_LIMIT = 500  # payments a look, like the orders that one batch ends
 PAUSE_MS = 1_000  # after a provider gave no answer; doubles with each …
 PAUSE_MAX_MS = 60_000  # … up to this
 MAX_PAUSED = 10_000  # payments that are remembered to be asked later; beyond, at once again
 
 
 class Waiting(Protocol):
-    """Where payments that nobody knows the end of are found."""
+    """Where payments that nobody knows the end of are found: at most `limit` behind `after`."""
 
-    async def open_payments(self, after: str, limit: int) -> list[OpenPayment]:
-        """Those of orders in `payment_unknown`, by order id, above `after`."""
+    async def unknown(self, after: Place, limit: int) -> list[OpenPayment]:
+        """Those of orders in `payment_unknown`, by their place."""
+
+    async def left_open(self, after: Place, limit: int) -> list[OpenPayment]:
+        """Open ones of orders that ended, or were paid by another payment, by their place."""
+
+
+Look = Callable[[Place, int], Awaitable[list[OpenPayment]]]
 
 
 class Payments:
-    """The follower of `payment_unknown`."""
+    """Who closes payments at their providers and passes on how they ended."""
 
     def __init__(
         self,
@@ -54,28 +65,44 @@ class Payments:
         self._paused: dict[tuple[str, str], tuple[int, int]] = {}  # until when, for how long
 
     async def run(self) -> None:
-        """Look and ask until cancelled."""
+        """Look and ask until cancelled; those that units wait for wait for no others."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(self._settle_unknown))
+            group.create_task(self._follow(self._settle_left_open))
+
+    async def _follow(self, settle: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 if self._is_holder():
-                    await self.round()
+                    await settle()
             except (Failure, Refusal) as failure:
                 log.warning("payments: not looked: %s", failure)
             await asyncio.sleep(POLL_SECONDS)
 
     async def round(self) -> None:
-        """Ask once for every open payment whose pause is over."""
-        after = ""
+        """Ask once for every payment whose pause is over."""
+        await self._settle_unknown()
+        await self._settle_left_open()
+
+    async def _settle_unknown(self) -> None:
+        await self._settle(self._waiting.unknown, ASKED_AT_ONCE)
+
+    async def _settle_left_open(self) -> None:
+        await self._settle(self._waiting.left_open, ASKED_BESIDE)
+
+    async def _settle(self, look: Look, at_once: int) -> None:
+        """Look through all, a part at a time, and ask for those whose pause is over."""
+        after = FIRST
         while True:
-            found = await self._waiting.open_payments(after, LOOK_LIMIT)
+            found = await look(after, LOOK_LIMIT)
             now = self._monotonic_ms()
             due = [p for p in found if self._paused.get((p.provider, p.id), (0, 0))[0] <= now]
-            for start in range(0, len(due), ASKED_AT_ONCE):
-                part = due[start : start + ASKED_AT_ONCE]
+            for start in range(0, len(due), at_once):
+                part = due[start : start + at_once]
                 await asyncio.gather(*(self._resolve(payment) for payment in part))
-            if len(found) < LOOK_LIMIT or found[-1].order == after:
+            if len(found) < LOOK_LIMIT:
                 return
-            after = found[-1].order
+            after = found[-1].place
 
     async def _resolve(self, payment: OpenPayment) -> None:
         """Ask for one payment and pass the answer on; trouble with it is trouble with it alone."""

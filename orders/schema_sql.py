@@ -167,6 +167,10 @@ payments = Table(
     CheckConstraint("amount_cents >= 0", name="amount"),
     CheckConstraint(_states("state", ("open", "closed", "captured", "returned")), name="state"),
     Index(None, "order_id"),
+    Index(
+        "ix_payments_open", "order_id", "provider", "id",
+        sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'"),
+    ),
 )  # fmt: skip
 
 refunds = Table(
@@ -255,6 +259,7 @@ address = Table(
 #: parameters, SQLite reads the whole table instead of the index.
 IS_TIMED = text(_states("orders.state", TIMED))
 IS_UNKNOWN = text("orders.state = 'payment_unknown'")
+IS_PAYMENT_OPEN = text("payments.state = 'open'")
 IS_OPEN = text("flash_sale.state IN ('scheduled', 'running')")
 
 lease = Table(

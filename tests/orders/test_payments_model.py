@@ -4,6 +4,7 @@ whatever order, every cent and every unit is where it belongs after each step.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -12,7 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orders.errors import Refusal
 from orders.ledger_memory import MemoryDatabase, MemoryLedger
-from orders.order import EDGES, is_held
+from orders.order import EDGES, PAYABLE, is_held
+from orders.payments import NoAnswer, OpenPayment, Place, Said
+from orders.payments_service import PAUSE_MAX_MS
+from orders.payments_service import Payments as Asking
 from orders.requests import (
     Cancel,
     CancelSale,
@@ -35,6 +39,48 @@ picks = st.integers(0, 5)
 TICK = Note(event="tick", merchants=[], data={})
 
 
+class Tables:
+    """`orders.payments_service.Waiting` over the ledger in memory."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    async def unknown(self, after: Place, limit: int) -> list[OpenPayment]:
+        return self._found(after, limit, ("open", "closed"), lambda s: s == "payment_unknown")
+
+    async def left_open(self, after: Place, limit: int) -> list[OpenPayment]:
+        return self._found(after, limit, ("open",), lambda state: state not in PAYABLE)
+
+    def _found(
+        self, after: Place, limit: int, states: tuple[str, ...], is_meant: Callable[[str], bool]
+    ) -> list[OpenPayment]:
+        tables = self._database.tables
+        found = [
+            OpenPayment(
+                provider=row.provider, id=row.id, order=row.order_id,
+                amount_cents=row.amount_cents, currency=row.currency,
+            )
+            for row in tables.payments.values()
+            if row.state in states and is_meant(tables.orders[row.order_id].state)
+        ]  # fmt: skip
+        return sorted((p for p in found if p.place > after), key=lambda p: p.place)[:limit]
+
+
+class Bank:
+    """A provider that has the money of some payments, not of others, and may be silent."""
+
+    def __init__(self) -> None:
+        self.has: frozenset[str] = frozenset()  # how the ids end of payments that it took
+        self.is_silent = False
+
+    async def close(self, payment: OpenPayment) -> Said:
+        if self.is_silent:
+            raise NoAnswer("later")
+        if payment.id[-2:] not in self.has:
+            return Said(paid=False)
+        return Said(paid=True, amount_cents=payment.amount_cents, currency=payment.currency)
+
+
 class Payments(RuleBasedStateMachine):
     """One product with few units, a sale, a coupon, and everybody at once."""
 
@@ -45,6 +91,14 @@ class Payments(RuleBasedStateMachine):
         self.clock = Clock()
         self.shop = Shop(MemoryLedger(self.database), self.clock)
         self.keys = 0
+        self.bank = Bank()
+        self.asking = self.new_asking()
+
+    def new_asking(self) -> Asking:
+        """As after a restart: whom it has asked is not remembered."""
+        waiting = Tables(self.database)
+        banks = {"bank": self.bank}
+        return Asking(waiting, self.shop.writer, banks, lambda: self.clock.mono)
 
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
@@ -76,6 +130,9 @@ class Payments(RuleBasedStateMachine):
         self.ask(coupon)
 
     def teardown(self) -> None:
+        if self.tables.products:
+            self.bank.is_silent, self.asking = False, self.new_asking()
+            self.settle()
         self.run(self.shop.stop())
         self.loop.close()
 
@@ -156,6 +213,39 @@ class Payments(RuleBasedStateMachine):
     def wait(self, ms: int) -> None:
         self.clock.advance(ms)
         self.ask(TICK)
+
+    @precondition(lambda self: self.tables.orders)
+    @rule(index=picks, by=st.sampled_from(["bank", "demo"]))
+    def pay_by_another(self, index: int, by: str) -> None:
+        """Started with one payment, paid by a second one."""
+        one = self.pick(index)
+        second = f"{one.id}p2" if by == "bank" else f"demo_{one.id}"
+        self.ask(
+            StartPayment(order=one.id, provider="bank", payment=f"{one.id}p1"),
+            Verdict(
+                order=one.id, provider=by, payment=second, paid=True,
+                amount_cents=one.amount_cents, currency="EUR",
+            ),
+        )  # fmt: skip
+
+    @rule(has=st.frozensets(payments), silent=st.booleans(), restarted=st.booleans())
+    def providers_are_asked(self, has: frozenset[str], silent: bool, restarted: bool) -> None:
+        self.bank.has, self.bank.is_silent = has, silent
+        if restarted:
+            self.asking = self.new_asking()
+        self.clock.advance(PAUSE_MAX_MS)
+        if silent:
+            self.run(self.asking.round())
+        else:
+            self.settle()
+
+    def settle(self) -> None:
+        """Whoever was asked and answered has no open payment left, unless its buyer may pay."""
+        self.run(self.asking.round())
+        for payment in self.tables.payments.values():
+            state = self.tables.orders[payment.order_id].state
+            assert payment.state != "open" or state in PAYABLE, (payment, state)
+            assert state != "payment_unknown", payment
 
     @rule(how=st.sampled_from(["honour", "void"]))
     def cancel_sale(self, how: str) -> None:

@@ -332,6 +332,14 @@ def upgrade() -> None:
         sa.CheckConstraint("amount_cents >= 0", name=op.f("ck_payments_amount")),
         sa.PrimaryKeyConstraint("provider", "id", name=op.f("pk_payments")),
     )
+    op.create_index(
+        "ix_payments_open",
+        "payments",
+        ["order_id", "provider", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
     op.create_index(op.f("ix_payments_order_id"), "payments", ["order_id"], unique=False)
     op.create_table(
         "product",
