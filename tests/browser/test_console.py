@@ -213,7 +213,7 @@ async def test_on_a_phone_one_thumb_sells(visit: Visit) -> None:
         ".map((box) => Math.min(box.width, box.height))"
     )
     assert min(sizes) >= 44
-    for name in ("shelf", "picture", "notice", "talk", "metrics", "more"):
+    for name in ("picture", "notice", "talk", "metrics", "more", "shelf"):
         await page.locator(f'[data-testid=phone-way][data-panel="{name}"]').click()
         await expect(page.get_by_test_id(f"sheet-{name}")).to_be_visible()
         if name in ("shelf", "metrics", "more"):
