@@ -65,6 +65,7 @@ from orders.addresses import Policy
 from orders.delivery_sql import SqlAddresses
 from orders.door_redis import RedisAsks, RedisDoor
 from orders.feed_sql import SqlFeed
+from orders.ids import made_at
 from orders.ids import new_id as make_id
 from orders.ledger_sql import SqlLedger
 from orders.news import News
@@ -164,8 +165,9 @@ async def _open_parts(settings: WorkerSettings, stack: AsyncExitStack) -> Parts:
     )
     archive = SqlArchive(write_engine, read_engine)
     moderation = Moderation(
-        rooms, guard, moderation_store, bus, now=now_ms, new_id=new_id, archive=archive
-    )
+        rooms, guard, moderation_store, bus, now=now_ms, new_id=new_id, archive=archive,
+        made_at=made_at,
+    )  # fmt: skip
     showcase.attach(rooms)
     metrics = Metrics(settings.node, f"{socket.gethostname()}_{settings.name}")
     watch_talk(metrics.registry, bus, guard)

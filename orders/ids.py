@@ -22,6 +22,17 @@ def new_id(prefix: str, now_ms: int, randbits: Callable[[int], int]) -> str:
     return f"{prefix}_{_time(now_ms)}{bits.translate(BY_BYTE).decode()}"
 
 
+def made_at(id: str) -> int:
+    """When an id was made, in milliseconds; 0 if it is none of these."""
+    digits = id.rpartition("_")[2][:-RANDOM_CHARACTERS]
+    if len(digits) != 2 * len(TIME_SHIFTS) or not set(digits) <= set(ALPHABET):
+        return 0
+    made = 0
+    for digit in digits:
+        made = made << 5 | ALPHABET.index(digit)
+    return made
+
+
 @lru_cache(maxsize=4)  # many ids are of the same millisecond
 def _time(now_ms: int) -> str:
     bits = now_ms & 0xFFFF_FFFF_FFFF

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+DELETED = "message.delete"  # the action of a deed
 FIRST = ""  # what the first entry has in place of a hash before it
 
 

@@ -15,19 +15,30 @@ import msgspec
 
 from rooms import moderation as rules
 from rooms import words
-from rooms.audit import Deed, Entry
+from rooms.audit import DELETED, Deed, Entry
 from rooms.bus import Bus, Publication
 from rooms.errors import Invalid, NotFound, Unavailable
 from rooms.guard_service import Guard
 from rooms.moderation import Kind, Sanction
 from rooms.moderation_store import SERVER, ModerationStore
-from rooms.reports import Held, HeldState, Report, ReportState, Said, check_report, tombstone
+from rooms.reports import (
+    Fate,
+    Held,
+    HeldState,
+    Report,
+    ReportState,
+    Said,
+    check_report,
+    tombstone,
+)
 from rooms.room import ChatRules
 from rooms.service import RoomService
 from rooms.times import rfc3339
 from rooms.words import WordList
 
 PAGE_MAX = 200  # rows in one answer
+ON_SCREEN_MS = 60_000  # a danmaku may be on screens so long, and in no archive (yet)
+UNTOLD_MAX = 1_000  # deleted messages of which the bus took no news: as many as staff would retry
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +56,15 @@ class Archive(Protocol):
     async def erase(self, room: str, channel: str, ids: Sequence[str], at: int) -> None:
         """Take the text and the sender out of these messages of the channel; unknown ids pass."""
 
+    async def fate(self, room: str, channel: str, id: str) -> Fate:
+        """What is on record of a message."""
+
 
 class Moderation:
-    """The use cases. `archive` is told of deleted messages before viewers are."""
+    """
+    The use cases. `archive` is told of deleted messages before viewers are; `made_at` tells when an
+    id was made, in milliseconds, 0 where that cannot be told.
+    """
 
     def __init__(
         self,
@@ -59,6 +76,7 @@ class Moderation:
         now: Callable[[], int],
         new_id: Callable[[str], str],
         archive: Archive | None = None,
+        made_at: Callable[[str], int] = lambda id: 0,
     ) -> None:
         self._rooms = rooms
         self._guard = guard
@@ -67,6 +85,8 @@ class Moderation:
         self._now = now
         self._new_id = new_id
         self._archive = archive
+        self._made_at = made_at
+        self._untold: dict[str, None] = {}  # deleted messages that screens may still show
 
     # --- rules and word lists ------------------------------------------------------------------
 
@@ -165,12 +185,31 @@ class Moderation:
 
     async def delete(self, room: str, id: str, reason: str, actor: Actor) -> None:
         """
-        Take a message away everywhere: on screens, in history, in the archive. What nobody keeps
-        any more (danmaku, long ago) is taken off the screens all the same.
+        Take a message away everywhere: on screens, in history, in the archive. One that is deleted
+        already is told nobody again. Raises NotFound.
         """
         reason = rules.check_reason(reason, self._guard.folding)
         namespace = "danmaku" if id.startswith("dmk_") else "chat"
-        await self._delete(room, f"{namespace}:{room}", [id], reason, actor)
+        channel = f"{namespace}:{room}"
+        fate = await self._fate(room, channel, id)
+        if fate == "unknown":
+            raise NotFound("There is no such message in this room")
+        if fate == "said" or id in self._untold:
+            await self._delete(room, channel, [id], reason, actor)
+
+    async def _fate(self, room: str, channel: str, id: str) -> Fate:
+        """What became of a message: by the history, the archive, the audit log, its own age."""
+        chat = channel.startswith("chat:")
+        for _, said in await self._kept(room) if chat else ():
+            if said.id == id:
+                return "deleted" if said.type == "deleted" else "said"
+        if self._archive is not None:
+            fate = await self._archive.fate(room, channel, id)
+            if fate != "unknown":
+                return fate
+        if await self._store.was_deleted(room, id):
+            return "deleted"
+        return "unknown" if chat or self._now() - self._made_at(id) > ON_SCREEN_MS else "said"
 
     async def delete_of(self, room: str, user: str, reason: str, actor: Actor) -> int:
         """Take away all that is kept of one person's chat; how many messages that were."""
@@ -184,22 +223,30 @@ class Moderation:
         self, room: str, channel: str, ids: list[str], reason: str, actor: Actor
     ) -> None:
         at = self._now()
+        self._untold |= dict.fromkeys(ids)
         kept = await self._kept(room) if channel.startswith("chat:") else []
         found = {item.offset: said for item, said in kept if said.id in ids}
         evidence = {said.id: {"user": said.user, "text": said.text} for said in found.values()}
         target = ids[0] if len(ids) == 1 else f"{len(ids)} messages"
-        deed = _deed(actor, "message.delete", target, reason, {"channel": channel, **evidence})
+        deed = _deed(actor, DELETED, target, reason, {"channel": channel, **evidence})
         await self._store.record(room, deed, at)
         if found:
             graves = {offset: tombstone(said.id, at) for offset, said in found.items()}
             await self._bus.amend(room, channel, kept[0][0].epoch, graves)
         if self._archive is not None:
             await self._archive.erase(room, channel, ids, at)
+        await self._announce_deleted(room, channel, ids)
+        told = {"type": "moderation.message_deleted", "channel": channel, "ids": ids}
+        await self._tell_staff(room, told, actor)
+
+    async def _announce_deleted(self, room: str, channel: str, ids: list[str]) -> None:
+        """Tell all screens. Whatever failed before can be deleted again, and is then told."""
         for id in ids:
             event = {"type": "moderation.message_deleted", "channel": channel, "id": id}
             await self._rooms.announce(room, event)
-        told = {"type": "moderation.message_deleted", "channel": channel, "ids": ids}
-        await self._tell_staff(room, told, actor)
+            self._untold.pop(id, None)
+        while len(self._untold) > UNTOLD_MAX:
+            del self._untold[next(iter(self._untold))]
 
     async def _kept(self, room: str) -> list[tuple[Publication, Said]]:
         """The room's chat as far as the bus keeps it, oldest first."""

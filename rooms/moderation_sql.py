@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rooms import schema_sql
-from rooms.audit import FIRST, Deed, Entry, entry
+from rooms.audit import DELETED, FIRST, Deed, Entry, entry
 from rooms.errors import NotFound, TooFast, Unavailable, WrongState
 from rooms.moderation import Kind, Lists, Sanction
 from rooms.moderation_store import SERVER, OnRecord
@@ -141,6 +141,12 @@ class SqlModeration(SqlStore):
     async def record(self, room: str, deed: Deed, at: int) -> None:
         async with self._writing() as connection:
             await self._record(connection, room, deed, at)
+
+    async def was_deleted(self, room: str, message: str) -> bool:
+        deeds = (_audit.c.room == room, _audit.c.action == DELETED, _audit.c.target == message)
+        async with self._reading() as connection:
+            found = await connection.execute(sa.select(sa.literal(1)).where(*deeds).limit(1))
+            return found.first() is not None
 
     async def audit(self, scope: str, before: int | None, limit: int) -> list[Entry]:
         query = sa.select(_audit).where(_audit.c.room == scope)

@@ -61,6 +61,9 @@ class ModerationStore(Protocol):
     async def record(self, room: str, deed: Deed, at: int) -> None:
         """Write a line of the audit log alone."""
 
+    async def was_deleted(self, room: str, message: str) -> bool:
+        """Whether the audit log knows of this one message that it was deleted."""
+
     async def audit(self, scope: str, before: int | None, limit: int) -> list[Entry]:
         """Lines of the audit log, newest first, with numbers below `before`."""
 

@@ -63,6 +63,9 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: int | None = None
 
 
+Fate = Literal["said", "deleted", "unknown"]  # of a message
+
+
 class Said(msgspec.Struct, kw_only=True):
     """What a line of chat holds, as far as staff need it."""
 

@@ -14,7 +14,7 @@ from liveserver.archive.entry import ENDED, GAP, SNAPSHOT, Entry, Line, Show
 from liveserver.archive.schema_sql import archive_rule, show_events
 from rooms.bus import Position
 from rooms.errors import Unavailable
-from rooms.reports import tombstone
+from rooms.reports import Fate, tombstone
 from rooms.schema_sql import show as shows
 
 LAST_LINES = 200  # numbered lines looked at for the end: chat of the last second may follow it
@@ -62,6 +62,14 @@ class SqlArchive:
                     .where(t.room == room, t.message == id, t.channel == channel)
                     .values(json=tombstone(id, at).decode(), type="deleted")
                 )
+
+    async def fate(self, room: str, channel: str, id: str) -> Fate:
+        """What is on record of a message."""
+        t = show_events.c
+        of_it = (t.room == room, t.message == id, t.channel == channel)
+        async with self._reading() as connection:
+            kind = await connection.scalar(sa.select(t.type).where(*of_it).limit(1))
+        return "unknown" if kind is None else "deleted" if kind == "deleted" else "said"
 
     async def tops(self, show: str) -> dict[str, Position]:
         """How far each numbered channel of a show is written."""

@@ -162,6 +162,9 @@ async def test_a_deleted_message_is_gone_for_newcomers_and_in_the_archive(
         async def erase(self, room: str, channel: str, ids: Any, at: int) -> None:
             erased.append((channel, list(ids)))
 
+        async def fate(self, room: str, channel: str, id: str) -> str:
+            return "said" if id == "dmk_1" and not erased[1:] else "unknown"
+
     async with working(redis_url, sqlite_store, unique, Clock(), Archive()) as worker:
         await worker.service.create(unique, "Tea", [], actor="boss")
         await worker.bus.attach(unique)
@@ -183,6 +186,12 @@ async def test_a_deleted_message_is_gone_for_newcomers_and_in_the_archive(
         assert erased == [(f"chat:{unique}", [bad])]
         await worker.moderation.delete(unique, "dmk_1", "", MOD)
         assert erased[-1] == (f"danmaku:{unique}", ["dmk_1"])
+        for again in (bad, "dmk_1"):
+            await worker.moderation.delete(unique, again, "", MOD)
+        for never in ("msg_never", "dmk_2"):
+            with pytest.raises(NotFound):
+                await worker.moderation.delete(unique, never, "", MOD)
+        assert len(worker.events(f"room:{unique}")) <= 2 and len(erased) == 2
         assert await worker.moderation.delete_of(unique, "ann", "spam", MOD) == 2
         assert {item["type"] for item in await worker.kept(unique)} == {"deleted"}
         [all_of_ann, _, first] = await worker.moderation.audit(unique, None, 10)

@@ -41,6 +41,7 @@ from liveserver.web.meters import HttpMeters
 from orders.addresses import Policy
 from orders.delivery_sql import SqlAddresses
 from orders.feed_sql import SqlFeed
+from orders.ids import made_at
 from orders.ids import new_id as make_id
 from orders.ledger_sql import SqlLedger
 from orders.reads_sql import Reads
@@ -224,7 +225,7 @@ async def _services(
         ),
         rooms=rooms,
         moderation=Moderation(
-            rooms, guard, records, bus, now=wall_ms, new_id=new_id, archive=archive
+            rooms, guard, records, bus, now=wall_ms, new_id=new_id, archive=archive, made_at=made_at
         ),
         archive=archive,
         door=writer,

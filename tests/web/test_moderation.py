@@ -1,11 +1,14 @@
 """The moderation routes through a listening server: shapes, refusals, and what they bring about."""
 
+import secrets
+
 import msgspec
 import pytest
 
+from orders.ids import new_id as make_id
 from rooms.errors import Forbidden
 from rooms.room import Speaker
-from tests.web.shop import Shop
+from tests.web.shop import Shop, new_id, wall_ms
 
 ANN = Speaker(id="auth0|ann", name="Ann")
 
@@ -74,7 +77,14 @@ async def test_a_message_is_deleted_reported_and_on_record(shop: Shop, room: str
     body = {"message": id, "reason": "abuse", "note": "see for yourself"}
     report = await shop.json("POST", f"/v1/rooms/{room}/reports", viewer, json=body, status=201)
     assert (report["user"], report["text"], report["state"]) == (ANN.id, "bad words", "open")
-    await shop.json("DELETE", f"/v1/rooms/{room}/messages/{id}?reason=abuse", staff, status=204)
+    message = f"/v1/rooms/{room}/messages/{id}"
+    await shop.json("DELETE", message + "?reason=abuse", staff, status=204)
+    await shop.json("DELETE", message, staff, status=204)  # again, and nobody hears of it
+    await shop.json("DELETE", f"/v1/rooms/{room}/messages/msg_never", staff, status=404)
+    young = new_id("dmk")  # on screens, and in no archive yet
+    await shop.json("DELETE", f"/v1/rooms/{room}/messages/{young}", staff, status=204)
+    for old in (make_id("dmk", wall_ms() - 61_000, secrets.randbits), "dmk_never"):
+        await shop.json("DELETE", f"/v1/rooms/{room}/messages/{old}", staff, status=404)
     await shop.json("POST", f"/v1/rooms/{room}/reports", viewer, json={**body, "message": id[:-1]},
                     status=404)  # fmt: skip
     wrong = {"message": id, "reason": "critical"}
@@ -88,9 +98,10 @@ async def test_a_message_is_deleted_reported_and_on_record(shop: Shop, room: str
     [newest] = log["items"]
     assert (newest["action"], newest["actor"]) == ("report.upheld", "moderator")
     older = await shop.json("GET", f"/v1/rooms/{room}/audit?cursor={log['next_cursor']}", staff)
-    assert [one["action"] for one in older["items"]] == ["message.delete"]
+    assert [one["target"] for one in older["items"]] == [young, id]
+    assert {one["action"] for one in older["items"]} == {"message.delete"}
     assert older["items"][0]["hash"] == newest["previous"]
-    assert older["items"][0]["details"][id]["text"] == "bad words"
+    assert older["items"][1]["details"][id]["text"] == "bad words"
 
 
 async def test_word_lists_are_replaced_whole_and_hold_what_they_say(shop: Shop, room: str) -> None:
