@@ -54,5 +54,5 @@ class Emulation:
 
     def _receive(self, commands: Commands) -> None:
         stream = self.gateway.streams.get(commands.session)
-        if stream is not None and stream.open:
-            stream.session.receive(commands.data)
+        if stream is not None:
+            stream.say(commands.data)

@@ -52,6 +52,7 @@ _VARIANTS = {
     (True, True): PROTOBUF_DEFLATE,
 }
 END_OF_HEAD = b"\r\n\r\n"
+PARSED_BYTES = 16 * 1024  # by the parser at a time: between them one may be held back
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
@@ -63,7 +64,7 @@ class Connection(Peer):
     def __init__(self, gateway: "Gateway") -> None:
         super().__init__(gateway, JSON_TEXT)
         self._parts: list[bytes] = []  # of a fragmented message
-        self._cut_off = b""  # the beginning of a frame whose end has not come yet
+        self._cut_off = b""  # read but not taken: the beginning of a frame, or while held back
         self._parser_only = True  # until the handshake; for good if frames came with its request
         self._first = 0  # the first byte of a usual frame
         self._ws = ServerProtocol(
@@ -79,11 +80,15 @@ class Connection(Peer):
         self.gateway.bytes_in += len(data)
         if not self.open and self._ws.state is State.CLOSED:
             return
+        if self._cut_off:
+            data, self._cut_off = self._cut_off + data, b""
         try:
-            if self._parser_only:
+            if self.held_back:  # the transport had read it already
+                self._cut_off = data
+            elif self._parser_only:
                 self._parse(data)
             else:
-                self._take(self._cut_off + data if self._cut_off else data)
+                self._take(data)
         except Exception:  # whatever a client sends, it ends at most its own connection
             log.exception("a viewer connection failed")
             self.transport.abort()
@@ -94,7 +99,7 @@ class Connection(Peer):
         while at < size:
             found = usual_frame(data, at, self._first) if self.open else None
             if found is None:
-                self._parser_only, self._cut_off = True, b""
+                self._parser_only = True
                 self._parse(data[at:])
                 return
             start, end = found
@@ -102,9 +107,20 @@ class Connection(Peer):
                 break
             self._message(apply_mask(data[start:end], data[start - MASK_BYTES : start]))
             at = end
+            if self.held_back:
+                break
         self._cut_off = data[at:]
 
     def _parse(self, data: bytes) -> None:
+        step = PARSED_BYTES if self.open else len(data)
+        for at in range(0, len(data), step):
+            if self.held_back:
+                self._cut_off = data[at:]
+                break
+            self._parse_part(data[at : at + step])
+        self._after_reading()
+
+    def _parse_part(self, data: bytes) -> None:
         self._ws.receive_data(data)
         for event in self._ws.events_received():
             if isinstance(event, Request):
@@ -112,7 +128,15 @@ class Connection(Peer):
                 self._parser_only = not (self.open and data.endswith(END_OF_HEAD))
             elif isinstance(event, Frame):
                 self._frame(event)
-        self._after_reading()
+
+    def _pause(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.data_received(b"")
 
     def eof_received(self) -> None:
         if self._ws.state is not State.CLOSED:

@@ -11,8 +11,9 @@ SSE_PATH = "/connection/sse"
 EMULATION_PATH = "/emulation"
 
 MESSAGE_BYTES = 64 * 1024  # of one message in; more closes with 1009, as in Centrifugo
-QUEUE_COMMANDS = 256  # waiting in one connection: its first frame may hold 128 subscriptions
-EXCESS_COMMANDS = 256  # refused with 111 in a row; a client that does not listen is closed
+QUEUE_COMMANDS = 256  # waiting in one connection; with more, no further frame of it is read
+FLUSH_REPLIES = 64  # to one frame at most: whether the client takes them is seen after each
+BACKLOG_BYTES = 1024 * 1024  # unread from a client of a stream, about 16,000 short commands
 CHANNELS = 128  # subscriptions of one connection, as in Centrifugo
 COMMAND_SECONDS = 20.0  # for one command; longer than every timeout below it
 CONNECTS_BURST_SECONDS = 5.0  # of connects that may come at once: the start of a show

@@ -27,6 +27,7 @@ class Peer(asyncio.Protocol, ABC):
         "_pinged_at",
         "direct",
         "gateway",
+        "held_back",
         "open",
         "session",
         "transport",
@@ -42,6 +43,7 @@ class Peer(asyncio.Protocol, ABC):
         self.direct = False  # nothing waits in the transport: `write` may ask the system itself
         self._closing = False
         self._pinged_at = 0.0  # when a ping was sent that waits for its pong; 0 = none
+        self.held_back = False  # nothing is read from it: its session has enough to do
 
     stream_id = ""  # of a stream: what names it in the client's further requests
 
@@ -70,6 +72,37 @@ class Peer(asyncio.Protocol, ABC):
 
     def resume_writing(self) -> None:
         self.direct = self._fd >= 0
+        if self.session.halted and self.open:
+            asyncio.get_running_loop().call_soon(self.session.resume)
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def hold_back(self) -> None:
+        """Read nothing more from the client, whose system then keeps what it wants to say."""
+        if self.held_back or not self.open:
+            return
+        self.held_back = True
+        self._pause()
+
+    def read_on_soon(self) -> None:
+        """Read on, in another step of the loop: this one may be in the midst of a command."""
+        asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.held_back:
+            return
+        self.held_back = False
+        if self._pinged_at:  # its pong may stand behind what was not read
+            self._pinged_at = self.gateway.clock()
+        self._resume()
+
+    @abstractmethod
+    def _pause(self) -> None:
+        """Keep what comes from now on."""
+
+    @abstractmethod
+    def _resume(self) -> None:
+        """Take what was kept, and what comes."""
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -100,7 +133,21 @@ class Peer(asyncio.Protocol, ABC):
             self.failed()
             return
         if taken < len(frame):
-            self.transport.write(frame[taken:])
+            self._keep(frame[taken:])
+
+    def _keep(self, rest: bytes) -> None:
+        """What the system did not take of a frame. The mark holds for what is half sent, too."""
+        if len(rest) > self.gateway.options.hard_mark_bytes:
+            self.gateway.count_close(codes.SLOW)
+            self.failed()  # a close frame would stand in the midst of the other
+        else:
+            self._wait(rest)
+
+    def _wait(self, data: bytes) -> None:
+        """These bytes are sent in their turn; a client that is far behind gets no more answers."""
+        self.transport.write(data)
+        if self.transport.get_write_buffer_size() > self.gateway.options.soft_mark_bytes:
+            self.session.halt()
 
     def queue(self, frame: bytes, lean: bytes) -> None:
         """
@@ -117,7 +164,7 @@ class Peer(asyncio.Protocol, ABC):
         elif waiting + len(frame) > options.hard_mark_bytes:
             self.close(codes.SLOW)
         else:
-            self.transport.write(frame)
+            self._wait(frame)
 
     def lost(self, channel: str) -> None:
         self.session.lost(channel)
@@ -145,6 +192,8 @@ class Peer(asyncio.Protocol, ABC):
         if not self._closing:
             self._closing = True
             self.session.end()
+            if self.held_back:  # the end is to be heard
+                self.read_on_soon()
 
     # --- time ------------------------------------------------------------------------------
 
@@ -159,10 +208,12 @@ class Peer(asyncio.Protocol, ABC):
         if not self.open:
             return
         options = self.gateway.options
+        self.gateway.wheel.after(options.ping_seconds, self._ping)
+        if self._pinged_at:
+            return  # its pong may still stand behind what was not read
         self._pinged_at = self.gateway.clock()
         self._put(self.variant.ping_frame)
         self.gateway.wheel.after(options.pong_seconds, self._pong_missing)
-        self.gateway.wheel.after(options.ping_seconds, self._ping)
 
     def pong(self) -> bool:
         """The client's pong; False if it was not asked for."""
@@ -173,5 +224,10 @@ class Peer(asyncio.Protocol, ABC):
         return True
 
     def _pong_missing(self) -> None:
-        if self._pinged_at:
+        if not self._pinged_at:
+            return
+        left = self._pinged_at + self.gateway.options.pong_seconds - self.gateway.clock()
+        if self.session.halted or not (self.held_back or left > 0):
             self.close(codes.NO_PONG)
+        else:  # a pong may stand behind what was not read until now
+            self.gateway.wheel.after(max(left, 0.0), self._pong_missing)

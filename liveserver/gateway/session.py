@@ -2,7 +2,8 @@
 One client of the protocol: its commands in order, its subscriptions, its token.
 
 A command that can be answered at once is; one that has to wait becomes a short-lived task, and the
-commands behind it wait in a bounded queue, so that replies come in the order of the commands.
+commands behind it wait in a queue, so that replies come in the order of the commands. While the
+queue is long, or the client does not take its answers, nothing more is read from it.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from liveserver.gateway import codes
-from liveserver.gateway.options import COMMAND_SECONDS, EXCESS_COMMANDS, QUEUE_COMMANDS
+from liveserver.gateway.options import COMMAND_SECONDS, FLUSH_REPLIES, QUEUE_COMMANDS
 from liveserver.gateway.voice import Voice
 from liveserver.identity import Identity
 from liveserver.problems import REFUSALS
@@ -64,7 +65,6 @@ class Session:
     __slots__ = (
         "_begun_at",
         "_busy",
-        "_excess",
         "_held",
         "_info",
         "_method",
@@ -79,6 +79,7 @@ class Session:
         "cookie",
         "ended",
         "gateway",
+        "halted",
         "subscriptions",
         "voice",
         "who",
@@ -93,6 +94,7 @@ class Session:
         self.who = Who(None)
         self.connected = False
         self.ended = False
+        self.halted = False  # no command is begun: its end, or answers that it does not take
         self.subscriptions: dict[str, Subscription] = {}
         self.voice: Voice | None = None  # of its last publication
         self._info: tuple[Who, bytes] | None = None  # ClientInfo, while it is this person's
@@ -102,8 +104,7 @@ class Session:
         self._stepping = False  # commands are being started in this very step
         self._method = ""  # of the command being worked on; for the metrics
         self._begun_at = 0.0  # when it had its turn, seconds
-        self._excess = 0
-        self._pending: list[Command] = []  # short; an empty deque takes up 600 bytes
+        self._pending: list[Command] = []  # mostly short; an empty deque takes up 600 bytes
         self._out: list[bytes] = []
 
     @property
@@ -137,23 +138,16 @@ class Session:
             if not command.id and command.is_pong:
                 self._pong()
             else:
-                self._take(command)
+                self._pending.append(command)
         if not (self._busy or self._held):
             self._go_on()
         if self._out:
             self.flush()
+        if len(self._pending) >= QUEUE_COMMANDS:
+            self.connection.hold_back()
 
     def _pong(self) -> None:
         if not (self._started and self.connection.pong()):
-            self.connection.close(codes.BAD_REQUEST)
-
-    def _take(self, command: Command) -> None:
-        if len(self._pending) < QUEUE_COMMANDS:
-            self._pending.append(command)
-        elif self._excess < EXCESS_COMMANDS:
-            self._excess += 1
-            self._answer(command.id, codes.TOO_MANY)
-        else:
             self.connection.close(codes.BAD_REQUEST)
 
     def _go_on(self) -> None:
@@ -194,13 +188,15 @@ class Session:
 
     def _next_waiting(self) -> tuple[int, Waiting] | None:
         """Start what is pending up to a command that has to wait: its id, and what to wait for."""
-        while self._pending and not (self.ended or self._held):
+        waiting = None
+        while waiting is None and self._pending and not (self.halted or self._held):
             command = self._pending.pop(0)
             waiting = self._start(command)
-            if waiting is not None:
-                return command.id, waiting
-        self._excess = 0
-        return None
+            if len(self._out) >= FLUSH_REPLIES:
+                self.flush()
+        if self.connection.held_back and len(self._pending) < QUEUE_COMMANDS // 2:
+            self.connection.read_on_soon()
+        return None if waiting is None else (command.id, waiting)
 
     def _start(self, command: Command) -> Waiting | None:
         request = command.request
@@ -288,6 +284,20 @@ class Session:
         if self._out:
             lines, self._out = self._out, []
             self.connection.send(lines)
+
+    def halt(self) -> None:
+        """The client does not take what is sent to it: no further answers until it has."""
+        self.halted = True
+
+    def resume(self) -> None:
+        """It has taken everything."""
+        self.halted = self.ended
+        if self.halted or self.busy:
+            return
+        self._go_on()
+        self.flush()
+        if not self.busy:
+            self.gateway.idle(self)
 
     # --- who it is ---------------------------------------------------------------------------
 
@@ -385,7 +395,7 @@ class Session:
 
     def end(self) -> None:
         """The connection is over. Safe to call more than once."""
-        self.ended = True
+        self.ended = self.halted = True
         self.connected = False
         self._pending.clear()
         for subscription in list(self.subscriptions.values()):

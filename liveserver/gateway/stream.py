@@ -9,12 +9,14 @@ length and ends with the socket, which HTTP/1.0 and every proxy understand.
 
 import logging
 import secrets
+from collections import deque
 from typing import TYPE_CHECKING
 
 from liveserver.gateway import codes
 from liveserver.gateway.handshake import Refusal, query_of, visit
 from liveserver.gateway.http_head import HEAD_BYTES, BadRequest, Head, cors, read_head, response
 from liveserver.gateway.options import (
+    BACKLOG_BYTES,
     CLOSE_SECONDS,
     HTTP_STREAM_PATH,
     MESSAGE_BYTES,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 FIRST_BYTES = HEAD_BYTES + 4 + MESSAGE_BYTES  # of a request with its body
 OCTETS = "application/octet-stream"  # announces Protobuf
 EVENTS_BEGIN = b"\n"  # no event; behind a CR, npm `eventsource` 2 hears no event of the same read
+ENTRY_BYTES = 64  # that a request costs besides its commands
 SESSION_BYTES = 18  # random: whoever knows a session speaks for its client
 
 HEADERS = {
@@ -44,12 +47,14 @@ log = logging.getLogger(__name__)
 class Stream(Peer):
     """One streaming response."""
 
-    __slots__ = ("_first", "stream_id")
+    __slots__ = ("_first", "_unread", "_unread_bytes", "stream_id")
 
     def __init__(self, gateway: "Gateway") -> None:
         super().__init__(gateway, JSON_STREAM)
         self.stream_id = ""  # the session, once it has begun
         self._first: bytes | None = b""  # of the request; None when it is complete
+        self._unread: deque[bytes] = deque()  # commands, while it is held back
+        self._unread_bytes = 0
 
     # --- the request -----------------------------------------------------------------------
 
@@ -119,6 +124,33 @@ class Stream(Peer):
     @property
     def transport_name(self) -> str:
         return "sse" if self.variant is JSON_EVENTS else "http_stream"
+
+    # --- commands in requests of their own ---------------------------------------------------
+
+    def say(self, commands: bytes) -> None:
+        """What the client says; it waits while the session has enough to do."""
+        if not self.open:
+            return
+        if not self.held_back:
+            self.session.receive(commands)
+            return
+        self._unread.append(commands)
+        self._unread_bytes += ENTRY_BYTES + len(commands)
+        if self._unread_bytes > BACKLOG_BYTES:
+            self.close(codes.TOO_MANY)
+
+    def _pause(self) -> None:
+        """There is nothing to stop: the requests come by themselves."""
+
+    def _resume(self) -> None:
+        try:
+            while self._unread and self.open and not self.held_back:
+                commands = self._unread.popleft()
+                self._unread_bytes -= ENTRY_BYTES + len(commands)
+                self.session.receive(commands)
+        except Exception:
+            log.exception("a stream failed")
+            self.transport.abort()
 
     # --- the end ---------------------------------------------------------------------------
 

@@ -324,12 +324,14 @@ class HeadReader(asyncio.StreamReader):
     headers: dict[str, str]
 
 
-async def raw_upgrade(place: Place, *headers: str) -> tuple[HeadReader, asyncio.StreamWriter, int]:
+async def raw_upgrade(
+    place: Place, *headers: str, trust: ssl.SSLContext | None = None
+) -> tuple[HeadReader, asyncio.StreamWriter, int]:
     """Ask for an upgrade by hand; the stream, and the status of the answer."""
     loop = asyncio.get_running_loop()
     reader = HeadReader()
     transport, protocol = await loop.create_connection(
-        lambda: asyncio.StreamReaderProtocol(reader), "127.0.0.1", place.port
+        lambda: asyncio.StreamReaderProtocol(reader), "127.0.0.1", place.port, ssl=trust
     )
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     lines = [

@@ -337,21 +337,6 @@ async def test_rpc_send_and_ping(place: Place) -> None:
         assert reply["error"]["code"] == 107
 
 
-async def test_too_many_commands_are_refused_and_then_closed(open_place: Place) -> None:
-    """A full queue answers 111; who goes on without listening is closed."""
-    async with connected(open_place) as client:
-        lines = [client.line("rpc", {"method": "echo"})[1] for _ in range(300)]
-        await client.ws.send("\n".join(lines))
-        await client.until(lambda: len(client.replies) >= 301)
-        refused = [r for r in client.replies.values() if r.get("error", {}).get("code") == 111]
-        assert len(refused) == 300 - 256
-        assert all(reply["error"]["temporary"] for reply in refused)
-        await client.ok("rpc", method="echo")  # and everything is well again
-        lines = [client.line("rpc", {"method": "echo"})[1] for _ in range(600)]
-        await client.ws.send("\n".join(lines))
-        assert await client.until_closed() == (3501, "bad request")
-
-
 async def test_rooms_channels_follow_the_table(place: Place, unique: str) -> None:
     """Viewers see room, chat and danmaku; the console is for staff; unknown rooms are unknown."""
     await place.rooms.create(unique, "A room", [], actor="admin")
