@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Raw
 
 from liveserver.gateway import codes
-from liveserver.gateway.options import CHANNELS
+from liveserver.gateway.options import CHANNELS, HISTORY_BYTES
 from liveserver.gateway.rights import Rights
 from liveserver.gateway.session import Answer, Session, Subscription, Waiting
 from liveserver.gateway.voice import Voice, voice_of
@@ -296,8 +296,11 @@ class Commands:
         )
         if since is not None and since.epoch not in ("", read.position.epoch):
             raise codes.Fail(codes.UNRECOVERABLE)
+        publications = protocol.publications(read.publications)
         result = protocol.HistoryResult(
-            protocol.publications(read.publications), read.position.epoch, read.position.offset
+            _first_of(publications, min(HISTORY_BYTES, self._gateway.options.answer_bytes // 2)),
+            read.position.epoch,
+            read.position.offset,
         )
         session.reply(Reply(id=id, history=result))
 
@@ -402,6 +405,16 @@ def _held(
 
 async def _awaited(id: int, waiting: Awaitable[Any], reply: Answer) -> None:
     reply(id, await waiting)
+
+
+def _first_of(publications: list[Raw], most: int) -> list[Raw]:
+    """As many as have `most` bytes together, at least one: the next page begins behind them."""
+    size = 0
+    for count, one in enumerate(publications):
+        size += len(bytes(one))
+        if size > most:
+            return publications[: max(1, count)]
+    return publications
 
 
 def _subscription(

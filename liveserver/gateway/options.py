@@ -15,6 +15,7 @@ QUEUE_COMMANDS = 256  # waiting in one connection; with more, no further frame o
 FLUSH_REPLIES = 64  # to one frame at most: whether the client takes them is seen after each
 BACKLOG_BYTES = 1024 * 1024  # unread from a client of a stream, about 16,000 short commands
 CHANNELS = 128  # subscriptions of one connection, as in Centrifugo
+HISTORY_BYTES = 512 * 1024  # of one answer with publications; what is behind has to be asked for
 COMMAND_SECONDS = 20.0  # for one command; longer than every timeout below it
 CONNECTS_BURST_SECONDS = 5.0  # of connects that may come at once: the start of a show
 BUSY_SECONDS = 2  # until somebody who was sent away should come again
@@ -46,3 +47,8 @@ class GatewayOptions:
     head_seconds: float = 10.0  # for a request's head
     expired_grace_seconds: float = EXPIRED_GRACE_SECONDS
     step_seconds: float = 1.0  # resolution of all of these
+
+    @property
+    def answer_bytes(self) -> int:
+        """What one answer may hold, so that nobody ends by what was asked for."""
+        return max(self.hard_mark_bytes - self.soft_mark_bytes, self.hard_mark_bytes // 2)

@@ -267,11 +267,17 @@ class Session:
 
     def reply(self, message: Reply) -> None:
         """Queue a reply; `flush` sends all queued ones in one frame."""
-        self._out.append(self.encoding.reply(message))
+        self._out.append(self._bounded(message.id, self.encoding.reply(message)))
 
     def reply_rpc(self, id: int, answer: bytes) -> None:
         """Queue the result of an RPC method, which is JSON already."""
-        self._out.append(self.encoding.rpc_reply(id, answer))
+        self._out.append(self._bounded(id, self.encoding.rpc_reply(id, answer)))
+
+    def _bounded(self, id: int, answer: bytes) -> bytes:
+        """The answer, or that it is too long for a client's buffer."""
+        if len(answer) <= self.gateway.options.answer_bytes:
+            return answer
+        return self.encoding.reply(Reply(id=id, error=codes.LIMIT_EXCEEDED))
 
     def reply_published(self, id: int, _: object) -> None:
         """Queue the answer to a publication."""

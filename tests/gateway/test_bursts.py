@@ -77,6 +77,68 @@ async def test_who_reads_its_answers_late_gets_them_all(
         writer.close()
 
 
+async def test_who_asks_for_large_histories_and_reads_none_holds_little(
+    serve: Serve, unique: str
+) -> None:
+    """However often: less than the hard mark waits for it, and it is not begun what would."""
+    hard = 128 * 1024
+    options: Any = {"soft_mark_bytes": SOFT, "hard_mark_bytes": hard}
+    name = f"log:{unique}"
+    async with serve(insecure=True, **options) as place:
+        for number in range(40):
+            await place.publish(name, [number, "x" * 8_000])
+        reader, writer, _ = await raw_upgrade(place)
+        writer.write(_command(1, "connect", {}))
+        await reader.readuntil(b"}}")
+        [viewer] = place.gateway.connections
+        sock = viewer.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for id in range(2, 200):
+            writer.write(_command(id, "history", {"channel": name, "limit": -1}))
+
+        async def stopped() -> bool:
+            return viewer.session.halted
+
+        await eventually(stopped)
+        async with connected(place) as other:
+            read = await other.ok("history", channel=name, limit=-1)
+            numbers: list[int] = []
+            while read["publications"]:
+                numbers += [one["data"][0] for one in read["publications"]]
+                since = {"offset": read["publications"][-1]["offset"], "epoch": read["epoch"]}
+                read = await other.ok("history", channel=name, limit=-1, since=since)
+            assert numbers == list(range(40))
+        assert viewer.session.halted and not place.gateway.closes
+        assert viewer.transport.get_write_buffer_size() < hard
+        writer.close()
+
+
+async def test_no_frame_is_longer_than_a_viewer_may_hold(serve: Serve, unique: str) -> None:
+    """An answer that would be is refused; a viewer that takes too little of a frame is cut off."""
+    options: Any = {"soft_mark_bytes": SOFT, "hard_mark_bytes": HARD}
+    name = f"log:{unique}"
+    async with serve(insecure=True, **options) as place, connected(place) as client:
+        assert await client.error("rpc", method="echo", data="x" * HARD) == 106
+        await client.ok("rpc", method="echo", data="x" * SOFT)
+        reader, writer, _ = await raw_upgrade(place)
+        writer.write(_command(1, "connect", {}) + _command(2, "subscribe", {"channel": name}))
+        await reader.readuntil(b'"subscribe"')
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        [viewer] = [one for one in place.gateway.connections if one.session.subscriptions]
+        sock = viewer.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL)
+        assert viewer.direct
+        await place.publish(name, "x" * 2_000_000)
+
+        async def gone() -> bool:
+            return viewer not in place.gateway.connections
+
+        await eventually(gone)
+        assert place.gateway.closes == {3008: 1}
+        writer.close()
+
+
 async def test_a_pong_behind_many_commands_is_waited_for(serve: Serve) -> None:
     """A client that has said much is not taken for one that is gone."""
     times: Any = {"ping_seconds": 0.2, "pong_seconds": 0.1, "step_seconds": 0.02}
