@@ -175,6 +175,8 @@ ACTIONS: dict[str, Rule] = {
     "api.info": KEY,
     "api.disconnect": KEY,
     "api.unsubscribe": KEY,
+    "api.refresh": KEY,
+    "api.batch": KEY,
     # RPC methods of the viewer socket
     "rpc.reserve": SIGNED_IN,
     "rpc.waitlist.join": SIGNED_IN,

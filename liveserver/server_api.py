@@ -6,6 +6,7 @@ calls this holds the API key and has every right, but may not say what the serve
 built-in channels the server's own event types are refused.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,10 +14,12 @@ from msgspec import Raw
 
 from liveserver.control import Control, Status
 from liveserver.gateway import codes
-from liveserver.gateway.remote import Disconnect, Pattern, Unsubscribe, summed
+from liveserver.gateway.remote import Disconnect, Pattern, Refresh, Unsubscribe, summed
+from liveserver.once import Once
 from rooms import protocol
 from rooms.bus import Position
 from rooms.channels import CHANNEL_LENGTH_MAX, Rules, room_of, topic_of
+from rooms.protobuf import is_json
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -48,11 +51,23 @@ class ServerApi:
         self._gateway = gateway
         self._control = control
         self._bus = gateway.hub.bus
+        self._once: Once[Place] = Once(gateway.clock)
 
-    async def publish(self, channel: str, data: bytes, *, skip_history: bool = False) -> Place:
-        """Publish JSON into a channel, past the rights of clients."""
+    async def publish(
+        self, channel: str, data: bytes, *, skip_history: bool = False, key: str = ""
+    ) -> Place:
+        """
+        Publish JSON into a channel, past the rights of clients. Under an idempotency `key` that was
+        used in this channel before, nothing is published, and the first place answered.
+        """
+        if not key:
+            return await self._publish(channel, data, skip_history)
+        work = partial(self._publish, channel, data, skip_history)
+        return await self._once.do(channel, key, work)
+
+    async def _publish(self, channel: str, data: bytes, skip_history: bool) -> Place:
         rules = self._rules(channel)
-        if not data:
+        if not is_json(data):
             raise codes.Fail(codes.BAD_COMMAND)
         if rules.built_in:
             await self._check_built_in(channel, data)
@@ -109,6 +124,10 @@ class ServerApi:
     async def disconnect(self, order: Disconnect) -> None:
         """Close connections, on all workers."""
         await self._control.ask("disconnect", order)
+
+    async def refresh(self, order: Refresh) -> None:
+        """Let connections expire at another time, or now, on all workers."""
+        await self._control.ask("refresh", order)
 
     async def unsubscribe(self, order: Unsubscribe) -> None:
         """End subscriptions, on all workers."""

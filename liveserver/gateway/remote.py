@@ -19,10 +19,11 @@ CHANNELS_MAX = 10_000  # names in one worker's answer, about half a megabyte on 
 
 
 class Whom(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Which connections: of this user, or only this client of the user's."""
+    """Which connections: of this user, or of these only one client or session."""
 
     user: str
     client: str = ""
+    session: str = ""  # of a stream
 
 
 class Disconnect(Whom, kw_only=True, omit_defaults=True):
@@ -33,6 +34,11 @@ class Disconnect(Whom, kw_only=True, omit_defaults=True):
 
 class Unsubscribe(Whom, kw_only=True, omit_defaults=True):
     channel: str = ""  # empty: all of them
+
+
+class Refresh(Whom, kw_only=True, omit_defaults=True):
+    expired: bool = False
+    expire_at: int = 0  # seconds; 0: never
 
 
 class Pattern(msgspec.Struct):
@@ -54,6 +60,7 @@ class Remote:
         self.work: dict[str, Work] = {
             "disconnect": self._disconnect,
             "unsubscribe": self._unsubscribe,
+            "refresh": self._refresh,
             "channels": self._channels,
         }
 
@@ -101,7 +108,9 @@ class Remote:
         return [
             session
             for session in self.sessions()
-            if session.user == whom.user and whom.client in ("", session.client)
+            if session.user == whom.user
+            and whom.client in ("", session.client)
+            and whom.session in ("", session.connection.stream_id)
         ]
 
     def _disconnect(self, body: msgspec.Raw) -> int:
@@ -120,6 +129,19 @@ class Remote:
                     session.end_subscription(subscription, codes.SERVER_UNSUBSCRIBE)
                     count += 1
         return count
+
+    def _refresh(self, body: msgspec.Raw) -> int:
+        order = msgspec.json.decode(body, type=Refresh)
+        meant = self._meant(order)
+        over = order.expired or 0 < order.expire_at * 1000 <= self._gateway.now()
+        for session in meant:
+            if over:
+                session.connection.close(codes.EXPIRED)
+            elif session.identity is not None:
+                ends = order.expire_at or None
+                identity = msgspec.structs.replace(session.identity, expires_at=ends)
+                session.who = session.who._replace(identity=identity)
+        return len(meant)
 
     def _channels(self, body: msgspec.Raw) -> Any:
         found = self.channels(msgspec.json.decode(body, type=Pattern).pattern)

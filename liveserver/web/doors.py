@@ -105,13 +105,18 @@ def is_near(call: Call) -> bool:
 
 
 def _offers_key(call: Call) -> bool:
-    return API_KEY in call.request.headers or _key_as_bearer(call) is not None
+    return API_KEY in call.request.headers or bool(_key_otherwise(call))
 
 
-def _key_as_bearer(call: Call) -> str | None:
-    """Prometheus sends its secret as a Bearer; a token of a person has two dots."""
+def _key_otherwise(call: Call) -> str:
+    """
+    The key in another place than its own header: Centrifugo's clients send `apikey KEY` or a query,
+    Prometheus sends a Bearer, where a token of a person has two dots.
+    """
     kind, _, secret = call.request.headers.get("Authorization", "").partition(" ")
-    return secret.strip() if kind.lower() == "bearer" and secret.count(".") != 2 else None
+    if kind.lower() == "apikey" or (kind.lower() == "bearer" and secret.count(".") != 2):
+        return secret.strip()
+    return call.request.query.get("api_key", "")
 
 
 def _has_stream_key(request: web.Request) -> bool:
@@ -123,7 +128,7 @@ def _has_stream_key(request: web.Request) -> bool:
 def check_key(call: Call) -> None:
     """Return for whoever holds the API key. Wrong ones are limited as log-ins. Raises Refused."""
     own = call.services.options.api_key.encode()
-    text = call.request.headers.get(API_KEY) or _key_as_bearer(call) or ""
+    text = call.request.headers.get(API_KEY) or _key_otherwise(call)
     given = text.encode("utf-8", "surrogateescape")
     if not own or not hmac.compare_digest(own, given):
         if given:

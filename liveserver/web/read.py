@@ -67,7 +67,9 @@ async def json_body(request: web.Request, route: Route) -> Any:
     raw = await body_bytes(request)
     if not raw and route.body_optional:
         return route.request()
-    if request.content_type != "application/json" or "Content-Type" not in request.headers:
+    if not route.any_media and (
+        request.content_type != "application/json" or "Content-Type" not in request.headers
+    ):
         raise Refused("unsupported-media-type", "Send the body as application/json.")
     return decode(raw, route.request)
 

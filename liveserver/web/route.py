@@ -89,6 +89,7 @@ class Route:
     tag: str
     request: type[msgspec.Struct] | None = None
     body_optional: bool = False
+    any_media: bool = False  # the JSON body may come as any type: its senders say none
     body_media: tuple[str, ...] = ()  # a raw body of these types instead of JSON
     query: type[msgspec.Struct] | None = None
     about: SubjectOf | None = None

@@ -10,7 +10,7 @@ import pytest
 
 from liveserver import control as control_module
 from liveserver.control import TOPIC, Control
-from liveserver.gateway.remote import Disconnect, Remote, Unsubscribe
+from liveserver.gateway.remote import Disconnect, Refresh, Remote, Unsubscribe
 from liveserver.metrics import Metrics
 from liveserver.server_api import ServerApi
 from rooms.bus import Message
@@ -117,6 +117,25 @@ async def test_unsubscribe_tells_the_client_and_ends_the_subscription(
         assert await client.until(lambda: client.pubs(kept)) == ["heard"]
         assert client.pubs(channel) == []
         await client.ok("subscribe", channel=channel)  # it may come back
+
+
+async def test_refresh_changes_when_a_connection_ends(two: Two) -> None:
+    """At another time, or now with 3005, on every worker; only the session that is named."""
+    (_, api), (there, _) = two
+    async with (
+        connected(there, there.token("mia")) as mia,
+        connected(there, there.token("tom")) as tom,
+    ):
+        later = int(time.time()) + 5_000
+        await api.refresh(Refresh(user="mia", expire_at=later))
+        found = {one.session.user: one.session for one in there.gateway.connections}
+        assert found["mia"].identity.expires_at == later  # type: ignore[union-attr]
+        await api.refresh(Refresh(user="mia", session="another", expired=True))
+        await mia.ok("rpc", method="whoami")
+        await api.refresh(Refresh(user="mia", expired=True))
+        assert await mia.until_closed() == (3005, "connection expired")
+        await api.refresh(Refresh(user="tom", expire_at=1))
+        assert await tom.until_closed() == (3005, "connection expired")
 
 
 async def test_a_silent_worker_is_left_out(

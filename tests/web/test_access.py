@@ -21,7 +21,7 @@ from liveserver.web.table import ROUTES
 from rooms.moderation_service import Actor
 from rooms.room import Speaker
 from rooms.words import WordList
-from tests.web.shop import API_KEY, Shop
+from tests.web.shop import API_KEY, Shop, new_id
 
 HERE, THERE = "shop-a", "shop-b"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -171,6 +171,8 @@ WHO: dict[str, set[str]] = {
     "POST /api/info": PROGRAM,
     "POST /api/disconnect": PROGRAM,
     "POST /api/unsubscribe": PROGRAM,
+    "POST /api/refresh": PROGRAM,
+    "POST /api/batch": PROGRAM,
     "POST /emulation": ANYONE,
     "OPTIONS /emulation": ANYONE,
     "GET /livez": ANYONE,
@@ -252,6 +254,8 @@ BODIES: dict[str, Any] = {
     "POST /api/channels": {},
     "POST /api/info": {},
     "POST /api/disconnect": {"user": "{new}"},
+    "POST /api/refresh": {"user": "{new}"},
+    "POST /api/batch": {"commands": []},
     "POST /api/unsubscribe": {"user": "{new}", "channel": "room:{room}"},
     "POST /v1/webhook-endpoints": {"url": "https://example.com/hook"},
     "PATCH /v1/webhook-endpoints/{endpoint}": {"events": ["order.paid"]},
@@ -329,7 +333,7 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
         "show": await ended_show(shop, room),
         "report": report,
         "held": held,
-        "message": "msg_of_long_ago",
+        "message": new_id("dmk"),
         "coupon": coupon["id"],
         "merchant": HERE,
         "room": room,

@@ -1,5 +1,6 @@
 """The server API over HTTP: the key, the shapes, and what even the key's holder may not do."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -118,8 +119,8 @@ async def test_errors_have_the_numbers_of_the_socket(shop: Shop, room: str, uniq
 @pytest.mark.parametrize(
     ("method", "body"),
     [
-        ("publish", {"channel": "news:a"}),
-        ("publish", {"channel": "news:a", "data": 1, "idempotency_key": "k"}),
+        ("publish", {"channel": "news:a", "data": 1, "verzion": 1}),
+        ("batch", {"commands": [{"publish": {"data": 1}}]}),
         ("publish", {"channel": "", "data": 1}),
         ("broadcast", {"channels": [], "data": 1}),
         ("disconnect", {}),
@@ -130,6 +131,63 @@ async def test_errors_have_the_numbers_of_the_socket(shop: Shop, room: str, uniq
 async def test_what_cannot_be_meant_is_refused(shop: Shop, method: str, body: Any) -> None:
     """An option that is not known included: it would be lost in silence."""
     await shop.json("POST", f"/api/{method}", json=body, headers=KEY, status=422)
+
+
+async def test_the_key_may_come_as_centrifugos_clients_send_it(shop: Shop) -> None:
+    """`apikey`, a query, and bodies without a type; a wrong key is one wherever it stands."""
+    for headers, query in (
+        ({"Authorization": f"apikey {API_KEY}"}, ""),
+        ({}, f"?api_key={API_KEY}"),
+        ({**KEY, "Content-Type": "text/plain"}, ""),
+    ):
+        async with shop.call("POST", f"/api/info{query}", headers=headers, data=b"{}") as answer:
+            assert answer.status == 200, await answer.text()
+    for headers, query in (({"Authorization": "apikey x"}, ""), ({}, "?api_key=x")):
+        await shop.json("POST", f"/api/info{query}", headers=headers, json={}, status=401)
+
+
+async def test_a_key_publishes_once_in_each_channel(shop: Shop, unique: str) -> None:
+    """Also while the first is under way; what failed may be tried again."""
+    options = {"data": 1, "idempotency_key": "k", "tags": {"a": "b"}, "delta": True}
+    one, other = f"news:{unique}", f"news:{unique}2"
+    places = await asyncio.gather(*(ok(shop, "publish", channel=one, **options) for _ in range(5)))
+    assert places == [places[0]] * 5 and places[0]["offset"] == 1
+    answers = await ok(shop, "broadcast", channels=[one, other], **options)
+    assert [one["result"]["offset"] for one in answers["responses"]] == [1, 1]
+    assert (await ok(shop, "history", channel=one))["offset"] == 1
+    for _ in range(2):
+        wrong = {"channel": f"nowhere:{unique}", **options}
+        assert await error(shop, "publish", **wrong) == 102
+
+
+async def test_b64data_is_the_json_that_it_holds(shop: Shop, unique: str) -> None:
+    """What is no base64, no JSON or nothing at all is 107."""
+    channel = f"news:{unique}"
+    await ok(shop, "publish", channel=channel, b64data="eyJhIjoxfQ==")
+    kept = await ok(shop, "history", channel=channel, limit=-1)
+    assert [item["data"] for item in kept["publications"]] == [{"a": 1}]
+    for wrong in ({"b64data": "?"}, {"b64data": "/w=="}, {}):
+        assert await error(shop, "publish", channel=channel, **wrong) == 107
+
+
+async def test_a_batch_answers_each_command(shop: Shop, unique: str) -> None:
+    """In the order of the commands, one after the other unless they may go together."""
+    channel = f"news:{unique}"
+    steps = [{"publish": {"channel": channel, "data": n}} for n in range(3)]
+    body = {"commands": [*steps, {"history": {"channel": channel}}, {"info": {}}, {},
+                         {"publish": {"channel": f"nowhere:{unique}", "data": 1}}]}  # fmt: skip
+    replies = (await ask(shop, "batch", **body))["replies"]
+    assert [reply["publish"]["offset"] for reply in replies[:3]] == [1, 2, 3]
+    assert replies[3]["history"]["offset"] == 3 and replies[4]["info"]["nodes"]
+    assert [reply["error"]["code"] for reply in replies[5:]] == [107, 102]
+    together = await ask(shop, "batch", commands=steps, parallel=True)
+    assert {reply["publish"]["offset"] for reply in together["replies"]} == {4, 5, 6}
+
+
+async def test_what_is_not_offered_is_not_found(shop: Shop) -> None:
+    """A subscription by the server and remote procedures: a problem with 404."""
+    for method in ("subscribe", "rpc", "connections"):
+        await shop.json("POST", f"/api/{method}", json={}, headers=KEY, status=404)
 
 
 async def test_info_names_this_worker(shop: Shop) -> None:

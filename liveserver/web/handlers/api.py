@@ -1,9 +1,11 @@
 """The server API under `/api/`: an operator's programs, by key."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -50,11 +52,23 @@ def _api(call: Call) -> ServerApi:
     return call.services.api
 
 
+def _data(body: shapes.Payload) -> bytes:
+    """What is to be published. Raises codes.Fail."""
+    if not body.b64data:
+        return bytes(body.data)
+    try:
+        return b64decode(body.b64data, validate=True)
+    except ValueError:
+        raise codes.Fail(codes.BAD_COMMAND) from None
+
+
 @_command(shapes.Published)
 async def publish(call: Call) -> shapes.Published:
     """Publish JSON into a channel. The server's own events of rooms cannot be published."""
     body: shapes.Publish = call.body
-    place = await _api(call).publish(body.channel, bytes(body.data), skip_history=body.skip_history)
+    place = await _api(call).publish(
+        body.channel, _data(body), skip_history=body.skip_history, key=body.idempotency_key
+    )
     return shapes.Published(result=place)
 
 
@@ -62,12 +76,14 @@ async def publish(call: Call) -> shapes.Published:
 async def broadcast(call: Call) -> shapes.Broadcasted:
     """The same into many channels; each has its own answer."""
     body: shapes.Broadcast = call.body
-    api, data, slots = _api(call), bytes(body.data), asyncio.Semaphore(AT_ONCE)
+    api, data, slots = _api(call), _data(body), asyncio.Semaphore(AT_ONCE)
 
     async def one(channel: str) -> shapes.Published:
         async with slots:
             try:
-                place = await api.publish(channel, data, skip_history=body.skip_history)
+                place = await api.publish(
+                    channel, data, skip_history=body.skip_history, key=body.idempotency_key
+                )
             except (codes.Fail, *REFUSALS) as problem:
                 return shapes.Published(error=_error(problem))
             return shapes.Published(result=place)
@@ -134,6 +150,7 @@ async def disconnect(call: Call) -> shapes.Done:
     order = remote.Disconnect(
         user=body.user,
         client=body.client,
+        session=body.session,
         whitelist=body.whitelist,
         code=how.code,
         reason=how.reason,
@@ -146,13 +163,63 @@ async def disconnect(call: Call) -> shapes.Done:
 async def unsubscribe(call: Call) -> shapes.Done:
     """End a user's subscription of a channel, or all of them, on all workers."""
     body: shapes.Unsubscribe = call.body
-    order = remote.Unsubscribe(user=body.user, client=body.client, channel=body.channel)
+    order = remote.Unsubscribe(
+        user=body.user, client=body.client, session=body.session, channel=body.channel
+    )
     await _api(call).unsubscribe(order)
     return shapes.Done(result=shapes.Nothing())
 
 
+@_command(shapes.Done)
+async def refresh(call: Call) -> shapes.Done:
+    """Let a user's connections expire at another time, or now, on all workers."""
+    body: shapes.Refresh = call.body
+    order = remote.Refresh(
+        user=body.user,
+        client=body.client,
+        session=body.session,
+        expired=body.expired,
+        expire_at=body.expire_at,
+    )
+    await _api(call).refresh(order)
+    return shapes.Done(result=shapes.Nothing())
+
+
+async def batch(call: Call) -> shapes.BatchAnswer:
+    """Many commands in one request, each with its own answer, in the order of the commands."""
+    body: shapes.Batch = call.body
+    slots = asyncio.Semaphore(AT_ONCE if body.parallel else 1)  # who waits has its turn in order
+
+    async def one(step: shapes.Step) -> dict[str, Any]:
+        async with slots:
+            return await _step(call, step)
+
+    return shapes.BatchAnswer(await asyncio.gather(*map(one, body.commands)))
+
+
+async def _step(call: Call, step: shapes.Step) -> dict[str, Any]:
+    given = [name for name in step.__struct_fields__ if getattr(step, name) is not None]
+    if len(given) != 1:
+        return {"error": _error(codes.Fail(codes.BAD_COMMAND))}
+    [name] = given
+    answer = await _HANDLERS[name](replace(call, body=getattr(step, name)))
+    return {"error": answer.error} if answer.error else {name: answer.result}
+
+
+_HANDLERS: dict[str, Callable[[Call], Awaitable[Any]]] = {
+    handler.__name__: handler
+    for handler in (
+        publish, broadcast, presence, presence_stats, history, history_remove, channels, info,
+        disconnect, unsubscribe, refresh,
+    )
+}  # fmt: skip
+
+
 def _row(
-    handler: Handler[A], request: type[msgspec.Struct], answer: type[A], summary: str
+    handler: Callable[[Call], Awaitable[Any]],
+    request: type[msgspec.Struct],
+    answer: type[msgspec.Struct],
+    summary: str,
 ) -> Route:
     name = handler.__name__
     return Route(
@@ -164,6 +231,7 @@ def _row(
         tag="server",
         request=request,
         body_optional=request in (shapes.Info, shapes.Channels),
+        any_media=True,
         answer=answer,
         limit="none",  # wrong keys are limited, right ones are the operator's own programs
     )
@@ -179,5 +247,7 @@ ROUTES = [
     _row(channels, shapes.Channels, shapes.ChannelsAnswer, "Watched channels"),
     _row(info, shapes.Info, shapes.InfoAnswer, "The workers"),
     _row(disconnect, shapes.Disconnect, shapes.Done, "Close connections of a user"),
+    _row(refresh, shapes.Refresh, shapes.Done, "Change when connections expire"),
+    _row(batch, shapes.Batch, shapes.BatchAnswer, "Many commands in one request"),
     _row(unsubscribe, shapes.Unsubscribe, shapes.Done, "End subscriptions of a user"),
 ]

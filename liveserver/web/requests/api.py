@@ -1,6 +1,6 @@
 """Bodies of the server API, as Centrifugo's clients send them, and its answers."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw
@@ -11,6 +11,8 @@ from rooms.channels import CHANNEL_LENGTH_MAX
 
 CHANNELS_MAX = 1_000  # of one broadcast
 WHITELIST_MAX = 100
+KEY_LENGTH_MAX = 255
+COMMANDS_MAX = 1_000  # of one batch
 REASON_BYTES_MAX = 123  # of a close frame
 
 Channel = Annotated[str, Meta(min_length=1, max_length=CHANNEL_LENGTH_MAX)]
@@ -22,16 +24,26 @@ class Command(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A field that is not known is refused: an option must not be lost in silence."""
 
 
-class Publish(Command, kw_only=True):
+class Payload(Command, kw_only=True):
+    """
+    What is published: `data`, or JSON in base64 as `b64data`. `tags` and `delta` are taken and have
+    no effect: nothing filters by tags, and the namespace decides about differences.
+    """
+
+    data: Raw = msgspec.field(default_factory=Raw)
+    b64data: str = ""
+    skip_history: bool = False
+    idempotency_key: Annotated[str, Meta(max_length=KEY_LENGTH_MAX)] = ""
+    tags: dict[str, str] | None = None
+    delta: bool = False
+
+
+class Publish(Payload, kw_only=True):
     channel: Channel
-    data: Raw
-    skip_history: bool = False
 
 
-class Broadcast(Command, kw_only=True):
+class Broadcast(Payload, kw_only=True):
     channels: Annotated[list[Channel], Meta(min_length=1, max_length=CHANNELS_MAX)]
-    data: Raw
-    skip_history: bool = False
 
 
 class OneChannel(Command, kw_only=True):
@@ -69,19 +81,53 @@ class How(Command, kw_only=True):
     reason: Annotated[str, Meta(min_length=1, max_length=REASON_BYTES_MAX)] = "force disconnect"
 
 
-class Disconnect(Command, kw_only=True):
+class Whom(Command, kw_only=True):
+    """Connections of a user; `client` or `session` (of a stream) narrow them to one."""
+
     user: Name
     client: str = ""
+    session: str = ""
+
+
+class Disconnect(Whom, kw_only=True):
     whitelist: Annotated[list[str], Meta(max_length=WHITELIST_MAX)] = []
     disconnect: How | None = None
 
 
-class Unsubscribe(Command, kw_only=True):
+class Unsubscribe(Whom, kw_only=True):
     """Without a channel: from all."""
 
-    user: Name
     channel: Annotated[str, Meta(max_length=CHANNEL_LENGTH_MAX)] = ""
-    client: str = ""
+
+
+class Refresh(Whom, kw_only=True):
+    """`expire_at` in seconds of Unix time, 0: never; `expired`: now, and the client comes back."""
+
+    expired: bool = False
+    expire_at: Annotated[int, Meta(ge=0, le=2**53 - 1)] = 0
+
+
+class Step(Command, kw_only=True):
+    """One command of a batch: exactly one field."""
+
+    publish: Publish | None = None
+    broadcast: Broadcast | None = None
+    presence: OneChannel | None = None
+    presence_stats: OneChannel | None = None
+    history: History | None = None
+    history_remove: OneChannel | None = None
+    channels: Channels | None = None
+    info: Info | None = None
+    disconnect: Disconnect | None = None
+    unsubscribe: Unsubscribe | None = None
+    refresh: Refresh | None = None
+
+
+class Batch(Command, kw_only=True):
+    """`parallel`: in no order."""
+
+    commands: Annotated[list[Step], Meta(max_length=COMMANDS_MAX)]
+    parallel: bool = False
 
 
 # --- answers: `result`, or `error` with a number of the viewer socket ------------------------
@@ -114,6 +160,12 @@ class Responses(msgspec.Struct):
 
 class Broadcasted(Answer, kw_only=True, omit_defaults=True):
     result: Responses | None = None
+
+
+class BatchAnswer(msgspec.Struct):
+    """For each command its result under its name, or `{"error": …}`."""
+
+    replies: list[dict[str, Any]]
 
 
 class PresenceResult(msgspec.Struct):
