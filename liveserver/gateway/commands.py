@@ -119,6 +119,7 @@ class Commands:
                 ),
             )
         )
+        session.watch_expiry()
         spread = random.uniform(0.5, 1.0)  # so that a crowd's pings do not come all at once
         session.connection.start_pings(options.ping_seconds * spread)
 
@@ -152,6 +153,7 @@ class Commands:
             return False
         session.reply(_subscribed(session, id, subscription, entered, None))
         session.subscriptions[subscription.channel] = subscription
+        session.watch_expiry(subscription)
         hub.enter(session.connection, subscription.topic, subscription.channel, rules,
                   delta=subscription.delta)  # fmt: skip
         return True
@@ -201,6 +203,7 @@ class Commands:
             if session.ended or not admit(entered):
                 return False
             session.subscriptions[channel] = subscription
+            session.watch_expiry(subscription)
             session.flush()
             return not session.ended
 
@@ -358,6 +361,7 @@ class Commands:
         if identity.user != session.user:
             raise codes.Hangup(codes.INVALID_TOKEN)
         session.who = session.who._replace(identity=identity)
+        session.watch_expiry()
         result = protocol.RefreshResult(
             client=session.client, version=self._gateway.options.version
         )
@@ -374,6 +378,7 @@ class Commands:
         if subscription is None:
             raise codes.Fail(codes.DENIED)
         subscription.expires_at = claims.exp
+        session.watch_expiry(subscription)
         result = protocol.SubRefreshResult()
         if claims.exp is not None:
             result.expires, result.ttl = True, session.ttl(claims.exp)

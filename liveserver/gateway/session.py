@@ -67,6 +67,7 @@ class Session:
         "_busy",
         "_held",
         "_info",
+        "_looks_at",
         "_method",
         "_out",
         "_pending",
@@ -104,6 +105,7 @@ class Session:
         self._stepping = False  # commands are being started in this very step
         self._method = ""  # of the command being worked on; for the metrics
         self._begun_at = 0.0  # when it had its turn, seconds
+        self._looks_at = 0.0  # tokens before the next ping, seconds since 1970; 0 = no need
         self._pending: list[Command] = []  # mostly short; an empty deque takes up 600 bytes
         self._out: list[bytes] = []
 
@@ -351,22 +353,52 @@ class Session:
         return max(1, int(expires_at - self.gateway.now() / 1000))
 
     def check_expiry(self) -> None:
-        """At every ping: has the token, a subscription's token, or the account itself run out?"""
-        identity, options = self.identity, self.gateway.options
-        if identity is not None:
-            if not self.gateway.tokens.still_current(identity):
-                self.connection.close(codes.INVALID_TOKEN)
-                return
-            grace = options.expired_grace_seconds if self.who.renews else 0
-            if not options.insecure and self._over(identity.expires_at, grace):
-                self.connection.close(codes.EXPIRED)
-                return
+        """
+        Has the token, a subscription's token, or the account itself run out? At every ping, and at
+        the end of a token before the next.
+        """
+        identity = self.identity
+        if identity is not None and not self.gateway.tokens.still_current(identity):
+            self.connection.close(codes.INVALID_TOKEN)
+            return
+        if self._over(self._ends_at()):
+            self.connection.close(codes.EXPIRED)
+            return
         for subscription in list(self.subscriptions.values()):
-            if self._over(subscription.expires_at, options.expired_grace_seconds):
+            if self._over(self._ends_at(subscription)):
                 self.end_subscription(subscription, codes.SUBSCRIPTION_EXPIRED)
+        self.watch_expiry(*self.subscriptions.values())
 
-    def _over(self, expires_at: float | None, grace: float) -> bool:
-        return expires_at is not None and self.gateway.now() / 1000 > expires_at + grace
+    def watch_expiry(self, *subscriptions: Subscription) -> None:
+        """Look when the first of these tokens, or that of the connection, ends before a ping."""
+        ends = [self._ends_at(), *map(self._ends_at, subscriptions)]
+        first = min((end for end in ends if end is not None), default=None)
+        if first is None:
+            return
+        wait = first - self.gateway.now() / 1000
+        if wait <= self.gateway.options.ping_seconds and not 0 < self._looks_at <= first:
+            self._looks_at = first
+            self.gateway.wheel.after(max(0.0, wait), self._look)
+
+    def _look(self) -> None:
+        self._looks_at = 0.0
+        if self.connection.open:
+            self.check_expiry()
+
+    def _ends_at(self, subscription: Subscription | None = None) -> float | None:
+        """When the grace of its token is over, or of the connection's, seconds since 1970."""
+        options, identity = self.gateway.options, self.identity
+        if subscription is not None:
+            expires_at, grace = subscription.expires_at, options.expired_grace_seconds
+        elif identity is not None and not options.insecure:
+            expires_at = identity.expires_at
+            grace = options.expired_grace_seconds if self.who.renews else 0.0
+        else:
+            return None
+        return None if expires_at is None else expires_at + grace
+
+    def _over(self, end: float | None) -> bool:
+        return end is not None and self.gateway.now() / 1000 > end
 
     # --- the end of subscriptions ------------------------------------------------------------
 
