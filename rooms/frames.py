@@ -10,8 +10,9 @@ To add a variant: an `Encoding` if the messages look different, a `Framing` if t
 """
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rooms import protobuf, protocol
 from rooms.bus import Publication
@@ -216,37 +217,61 @@ def stream_events(lines: Iterable[bytes]) -> bytes:
     return b"".join(b"data: " + line.replace(b"\r", b"") + b"\n\n" for line in lines)
 
 
-class DeltaEncoding(JsonEncoding):
+class DeltaEncoding(ABC):
     """
-    JSON for subscribers who take differences; while `fresh`, they have nothing to apply one to.
-
-    Publications have the data of a text. The hub makes each difference once for all.
+    For subscribers who take differences; while `fresh`, they have nothing to apply one to. The hub
+    makes each difference once for all.
     """
 
     def __init__(self, *, fresh: bool) -> None:
         self.fresh = fresh
 
+    @abstractmethod
     def push_after(self, head: bytes, item: Publication, patch: bytes | None) -> bytes:
         """One pub push; `patch` makes the payload from that of the pub before."""
+
+
+class JsonDeltas(DeltaEncoding, JsonEncoding):
+    """Publications have the data of a text."""
+
+    def push_after(self, head: bytes, item: Publication, patch: bytes | None) -> bytes:
         return head + protocol.delta_publication(item, patch) + b"}}"
 
 
-def _with_delta(variant: Variant) -> Variant:
-    first = Variant(f"{variant.name}_fresh", FRESH, variant.own_frames, variant.frames)
-    first.then = Variant(f"{variant.name}_delta", DELTA, variant.own_frames, variant.frames)
+class ProtobufDeltas(DeltaEncoding, protobuf.ProtobufEncoding):
+    """Payload and difference are bytes as they are."""
+
+    def push_after(self, head: bytes, item: Publication, patch: bytes | None) -> bytes:
+        return protobuf.delta_push(head, item, patch)
+
+
+class Deltas(NamedTuple):
+    """The encodings of a form for those who take differences."""
+
+    fresh: Encoding
+    later: Encoding
+
+
+def _with_delta(variant: Variant, deltas: Deltas) -> Variant:
+    first = Variant(f"{variant.name}_fresh", deltas.fresh, variant.own_frames, variant.frames)
+    first.then = Variant(f"{variant.name}_delta", deltas.later, variant.own_frames, variant.frames)
     variant.delta = first
     return variant
 
 
 JSON = JsonEncoding()
-FRESH = DeltaEncoding(fresh=True)
-DELTA = DeltaEncoding(fresh=False)
-JSON_TEXT = _with_delta(Variant("json", JSON, text_frames))
-JSON_DEFLATE = _with_delta(Variant("json_deflate", JSON, text_frames, deflated_text_frames))
-JSON_STREAM = _with_delta(Variant("json_http_stream", JSON, stream_lines))
-JSON_EVENTS = _with_delta(Variant("json_sse", JSON, stream_events))
+_JSON_DELTAS = Deltas(JsonDeltas(fresh=True), JsonDeltas(fresh=False))
+JSON_TEXT = _with_delta(Variant("json", JSON, text_frames), _JSON_DELTAS)
+JSON_DEFLATE = _with_delta(
+    Variant("json_deflate", JSON, text_frames, deflated_text_frames), _JSON_DELTAS
+)
+JSON_STREAM = _with_delta(Variant("json_http_stream", JSON, stream_lines), _JSON_DELTAS)
+JSON_EVENTS = _with_delta(Variant("json_sse", JSON, stream_events), _JSON_DELTAS)
 
 PROTOBUF = protobuf.ProtobufEncoding()
-PROTOBUF_BINARY = Variant("protobuf", PROTOBUF, binary_frames)
-PROTOBUF_DEFLATE = Variant("protobuf_deflate", PROTOBUF, binary_frames, deflated_binary_frames)
-PROTOBUF_STREAM = Variant("protobuf_http_stream", PROTOBUF, b"".join)
+_PROTOBUF_DELTAS = Deltas(ProtobufDeltas(fresh=True), ProtobufDeltas(fresh=False))
+PROTOBUF_BINARY = _with_delta(Variant("protobuf", PROTOBUF, binary_frames), _PROTOBUF_DELTAS)
+PROTOBUF_DEFLATE = _with_delta(
+    Variant("protobuf_deflate", PROTOBUF, binary_frames, deflated_binary_frames), _PROTOBUF_DELTAS
+)
+PROTOBUF_STREAM = _with_delta(Variant("protobuf_http_stream", PROTOBUF, b"".join), _PROTOBUF_DELTAS)

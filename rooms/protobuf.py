@@ -38,6 +38,7 @@ class Published(msgspec.Struct):
     data: Raw = Raw()
     info: ClientInfo | None = None
     offset: int = 0
+    delta: bool = False
 
 
 _read_info = msgspec.json.Decoder(ClientInfo).decode
@@ -95,6 +96,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(9, "positioned", "bool"),
         Field(10, "recoverable", "bool"),
         Field(11, "join_leave", "bool"),
+        Field(12, "delta", "text"),
         Field(13, "tf", "bytes"),
         Field(14, "flag", "int"),
     ),
@@ -154,6 +156,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(9, "offset", "uint"),
         Field(10, "positioned", "bool"),
         Field(12, "was_recovering", "bool"),
+        Field(13, "delta", "bool"),
     ),
     protocol.RefreshResult: (
         Field(1, "client", "text"),
@@ -175,6 +178,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(4, "data", "bytes"),
         Field(5, "info", ClientInfo),
         Field(6, "offset", "uint"),
+        Field(8, "delta", "bool"),
     ),
     ClientInfo: (
         Field(1, "user", "text"),
@@ -379,6 +383,8 @@ def encode(value: Any) -> bytes:
     for field in FIELDS[type(value)]:
         content = getattr(value, field.name)
         if field.many == "list":
+            if getattr(value, "delta", False):
+                content = map(_bare, content)
             out += [block(field.number, _message(field.kind, item)) for item in content]
         elif field.many == "map":
             for key, item in content.items():
@@ -403,6 +409,13 @@ def _message(kind: type, value: Any) -> bytes:
     return encode(msgspec.json.decode(value, type=kind) if isinstance(value, Raw) else value)
 
 
+def _bare(item: Raw) -> Published:
+    """A publication for who takes differences: JSON has its data as a text, this as the bytes."""
+    found = msgspec.json.decode(item, type=Published)
+    found.data = Raw(msgspec.json.decode(found.data, type=str).encode())
+    return found
+
+
 def client_info(info: bytes) -> bytes:
     """ClientInfo from its JSON: what stands in every message of a viewer, so by hand."""
     who = _read_info(info)
@@ -424,6 +437,13 @@ def publication(item: Publication) -> bytes:
     if item.offset:
         body += varint(6 << 3 | VARINT) + varint(item.offset)
     return body
+
+
+def delta_publication(item: Publication, patch: bytes | None) -> bytes:
+    """The same for who takes differences: `patch` makes the payload from the one before."""
+    data = protocol.one_line(item.data) if patch is None else patch
+    body = publication(msgspec.structs.replace(item, data=data))
+    return body if patch is None else body + varint(8 << 3 | VARINT) + varint(1)
 
 
 PUSH = 4  # field of Reply
@@ -467,6 +487,11 @@ class ProtobufEncoding:
         if protocol.comes_back(code):
             body += varint(3 << 3) + varint(1)
         return _push(block(_DISCONNECT, body))
+
+
+def delta_push(head: bytes, item: Publication, patch: bytes | None) -> bytes:
+    """One pub push for who takes differences, with its length before it."""
+    return _push(head + block(_PUB, delta_publication(item, patch)))
 
 
 def _push(content: bytes) -> bytes:

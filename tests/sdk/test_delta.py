@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
 from centrifuge import DeltaType
 
 from tests.gateway.support import PATIENCE, Place
@@ -35,11 +36,14 @@ async def test_the_python_sdk_applies_differences(open_place: Place, unique: str
         assert events.of("subscribed")[1].recovered
 
 
-async def test_the_javascript_sdk_applies_differences(open_place: Place, unique: str) -> None:
-    """The same, checked by the scenario itself."""
+@pytest.mark.parametrize("form", ["json", "protobuf"])
+async def test_the_javascript_sdk_applies_differences(
+    open_place: Place, unique: str, form: str
+) -> None:
+    """The same, checked by the scenario itself, in both forms."""
     place, channel = open_place, f"delta:{unique}"
     node = await asyncio.create_subprocess_exec(
-        NODE, SCENARIO, place.url, place.token("u1"), channel,
+        NODE, SCENARIO, place.url, place.token("u1"), channel, form,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
