@@ -3,8 +3,10 @@ Tokens: JWTs signed with HS256, made here at log-in or elsewhere by whoever hold
 and, where `TOKEN_JWKS` is set, those of another issuer by its own keys (`issuer.py`).
 
 The same token is the Bearer of HTTP, the `token` of the viewer socket's connect command, and the
-value of the pages' session cookie. Claims: `sub`, `exp` (seconds; absent = never), `info {name,
-badges}`, `role` (absent = viewer), `rooms`, `merchant`; of our own making also `guest` and `rev`.
+value of the pages' session cookie. Claims: `sub`, `exp` (seconds; absent = never), `nbf`, `info
+{name, badges}`, `role` (absent = viewer), `rooms`, `merchant`; of our own making also `guest` and
+`rev`. A token with `channel` is a subscription token, which opens that channel and nothing else.
+Other claims are ignored.
 """
 
 import base64
@@ -58,11 +60,16 @@ class TokenUndecided(TokenError):
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """The claims of a subscription token: this user may subscribe to this channel."""
+    """
+    The claims of a subscription token: this user may subscribe to this channel, where `client` is
+    not empty only from that connection.
+    """
 
     channel: str
     sub: str = ""
+    client: str = ""
     exp: Seconds | None = None
+    nbf: Seconds | None = None
     info: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -73,6 +80,7 @@ class _Info(msgspec.Struct):
 
 class _ViewerClaims(msgspec.Struct):
     sub: str = ""
+    channel: str | None = None
     exp: Seconds | None = None
     nbf: Seconds | None = None
     info: msgspec.Raw = msgspec.Raw(b"{}")
@@ -166,6 +174,8 @@ class Tokens:
         """
         payload, foreign = self._open(token)
         claims = self._foreign(payload) if foreign else _shaped(payload, _Claims)
+        if claims.channel:
+            raise TokenInvalid("a subscription token opens its channel alone")
         self._check_time(claims.exp, claims.nbf)
         if not claims.sub:
             raise TokenOfNobody("there is no sub")
@@ -190,7 +200,9 @@ class Tokens:
         if foreign:
             self._check_issuer(_shaped(payload, _Foreign))
         claims = _shaped(payload, SubscriptionClaims)
-        self._check_time(claims.exp, None)
+        if not claims.channel:
+            raise TokenInvalid("there is no channel")
+        self._check_time(claims.exp, claims.nbf)
         return claims
 
     def _open(self, token: str) -> tuple[bytes, bool]:
@@ -239,7 +251,10 @@ class Tokens:
             claims = _shaped(payload, _Claims)
         else:
             one = _shaped(payload, _ViewerClaims)
-            claims = _Claims(sub=one.sub, exp=one.exp, nbf=one.nbf, info=one.info, guest=one.guest)
+            claims = _Claims(
+                sub=one.sub, channel=one.channel, exp=one.exp, nbf=one.nbf, info=one.info,
+                guest=one.guest,
+            )  # fmt: skip
         claims.rev = None  # of accounts here, which that issuer knows nothing about
         return claims
 

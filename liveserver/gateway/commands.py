@@ -134,7 +134,9 @@ class Commands:
             raise codes.Fail(codes.LIMIT_EXCEEDED)
         if request.type or bytes(request.tf) not in (b"", b"null"):
             raise codes.Fail(codes.BAD_COMMAND)
-        claims = self._rights.subscribe(session.identity, channel, rules, request.token)
+        claims = self._rights.subscribe(
+            session.identity, session.client, channel, rules, request.token
+        )
         subscription = _subscription(session, request, rules, claims)
         if not request.recover and self._subscribe_at_once(session, id, subscription):
             return None
@@ -370,11 +372,10 @@ class Commands:
         session.reply(Reply(id=id, refresh=result))
 
     def _sub_refresh(self, session: Session, id: int, request: protocol.SubRefresh) -> None:
-        claims = self._rights.read_token(request.token)
-        channel = request.channel or claims.channel  # one SDK leaves the channel to the token
-        if claims.sub != session.user or claims.channel != channel:
-            raise codes.Hangup(codes.INVALID_TOKEN)
-        subscription = session.subscriptions.get(channel)
+        claims = self._rights.claims(  # one SDK leaves the channel to the token
+            session.identity, session.client, request.channel, request.token
+        )
+        subscription = session.subscriptions.get(claims.channel)
         if subscription is None:
             raise codes.Fail(codes.DENIED)
         subscription.expires_at = claims.exp

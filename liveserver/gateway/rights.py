@@ -29,10 +29,10 @@ class Rights:
         return rules
 
     def subscribe(
-        self, identity: Identity | None, channel: str, rules: Rules, token: str
+        self, identity: Identity | None, client: str, channel: str, rules: Rules, token: str
     ) -> SubscriptionClaims | None:
         """May this person subscribe? The claims of the subscription token, when there is one."""
-        claims = self._claims(identity, channel, token) if token else None
+        claims = self.claims(identity, client, channel, token) if token else None
         if not is_open_to(channel, _user(identity)):
             raise codes.Fail(codes.DENIED)
         if rules.built_in:
@@ -100,14 +100,21 @@ class Rights:
             namespace, room = split(channel)
             allow(identity, f"channel.{namespace}.{verb}", room=room)
 
-    def _claims(self, identity: Identity | None, channel: str, token: str) -> SubscriptionClaims:
-        claims = self.read_token(token)
-        if claims.sub != _user(identity) or claims.channel != channel:
+    def claims(
+        self, identity: Identity | None, client: str, channel: str, token: str
+    ) -> SubscriptionClaims:
+        """
+        A subscription token that holds, of this person, channel ("": whatever it names) and, where
+        it names one, client. Somebody else's ends the connection.
+        """
+        claims = self._read_token(token)
+        meant = (claims.sub, claims.channel, claims.client or client)
+        if meant != (_user(identity), channel or claims.channel, client):
             raise codes.Hangup(codes.INVALID_TOKEN)
         return claims
 
-    def read_token(self, token: str) -> SubscriptionClaims:
-        """A subscription token that holds; it is verified in insecure mode too."""
+    def _read_token(self, token: str) -> SubscriptionClaims:
+        """It is verified in insecure mode too."""
         try:
             return self._tokens.verify_subscription(token)
         except TokenExpired:

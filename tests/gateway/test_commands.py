@@ -181,7 +181,7 @@ async def test_publications_arrive_numbered_with_who_published(place: Place, cha
 
 
 async def test_subscription_tokens(place: Place, channel: str) -> None:
-    """None: 103. Broken: 103. Expired: 109. Of another user or channel: close 3500."""
+    """None: 103. Broken: 103. Expired: 109. Of another user, channel or client: close 3500."""
     async with connected(place, place.token("u1")) as client:
         sub = subscription_tokens(place, channel)
         assert await client.error("subscribe", channel=channel) == 103
@@ -192,11 +192,30 @@ async def test_subscription_tokens(place: Place, channel: str) -> None:
         reply = await client.ok("sub_refresh", channel=channel, token=sub("u1", 900))
         assert reply["expires"] and 800 < reply["ttl"] <= 900
         assert (await client.ok("sub_refresh", token=sub("u1"))) == {}  # the token names it
-    for user, name in (("u2", channel), ("u1", channel + "x")):
-        async with connected(place, place.token("u1")) as client:
-            wrong = subscription_tokens(place, name)(user)
-            await client.ws.send(client.line("subscribe", {"channel": channel, "token": wrong})[1])
-            assert await client.until_closed() == (3500, "invalid token")
+        hello = next(reply["connect"] for reply in client.log if "connect" in reply)
+        await client.ok("sub_refresh", token=sub("u1", client=hello["client"]))
+        await client.ok("unsubscribe", channel=channel)
+        await client.ok("subscribe", channel=channel, token=sub("u1", client=hello["client"]))
+    for user, name, more in (
+        ("u2", channel, {}), ("u1", channel + "x", {}), ("u1", channel, {"client": "another"}),
+    ):  # fmt: skip
+        for method in ("subscribe", "sub_refresh"):
+            async with connected(place, place.token("u1")) as client:
+                wrong = subscription_tokens(place, name)(user, **more)
+                request = {"channel": channel, "token": wrong}
+                await client.ws.send(client.line(method, request)[1])
+                assert await client.until_closed() == (3500, "invalid token")
+
+
+async def test_a_subscription_token_connects_nobody(place: Place, channel: str) -> None:
+    """It was given for one channel; as another token of its user it is no good either."""
+    token = subscription_tokens(place, channel)("u1")
+    async with dialled(place) as client:
+        await client.ws.send(client.line("connect", {"token": token})[1])
+        assert await client.until_closed() == (3500, "invalid token")
+    async with connected(place, place.token("u1", 60)) as client:
+        await client.ws.send(client.line("refresh", {"token": token})[1])
+        assert await client.until_closed() == (3500, "invalid token")
 
 
 async def test_a_subscription_ends_with_its_token(serve: Serve, channel: str) -> None:
@@ -411,8 +430,8 @@ async def _nobody(place: Place, channel: str) -> bool:
 def subscription_tokens(place: Place, channel: str) -> Callable[..., str]:
     """A maker of subscription tokens, signed as a shop's back end would."""
 
-    def make(user: str, ttl: int | None = None) -> str:
-        claims = {"sub": user, "channel": channel}
+    def make(user: str, ttl: int | None = None, **more: str) -> str:
+        claims: dict[str, Any] = {"sub": user, "channel": channel, **more}
         if ttl is not None:
             claims["exp"] = place.gateway.now() // 1000 + ttl
         return jwt.encode(claims, SECRET, "HS256")

@@ -95,6 +95,7 @@ async def test_both_algorithms_and_our_own_tokens_hold_side_by_side() -> None:
     [
         {"iss": "https://evil.example"}, {"iss": None}, {"aud": "other"}, {"aud": ["a", "b"]},
         {"aud": None}, {"sub": ""}, {"sub": None}, {"nbf": NOW + 9}, {"exp": "soon"},
+        {"channel": "news:a"},
     ],
 )  # fmt: skip
 async def test_issuer_and_audience_must_match(change: dict[str, Any]) -> None:
