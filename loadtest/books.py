@@ -41,6 +41,7 @@ class Books:
     stock: dict[str, Row] = field(default_factory=dict)
     units: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
+    refunds: list[Row] = field(default_factory=list)
     places: list[Row] = field(default_factory=list)  # of the waiting lists, first to last
     coupons: list[Row] = field(default_factory=list)
     coupon_uses: list[Row] = field(default_factory=list)
@@ -110,6 +111,7 @@ async def _read(connection: AsyncConnection) -> Books:
         stock=by_id(await rows("SELECT * FROM product_stock"), "product_id"),
         units=await rows("SELECT * FROM buyer_units"),
         payments=await rows("SELECT * FROM payments"),
+        refunds=await rows("SELECT * FROM refunds"),
         places=await rows("SELECT * FROM waitlist ORDER BY n"),
         coupons=await rows("SELECT id, used, budget FROM coupon"),
         coupon_uses=await rows("SELECT * FROM coupon_use"),

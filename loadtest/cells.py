@@ -13,6 +13,8 @@ from loadtest.waves import Habits
 FILE = {"sqlite": "a file has no server that could"}
 SUPERVISED = {"sqlite": "the supervisor ends a holder that stands still: see F13"}
 
+LATE = Habits(pay=0.1, cancel=0.1, late=0.4)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -81,8 +83,8 @@ CELLS = (
          not_on=FILE),
     Cell("F14", "Valkey out of memory", strikes.full_bus, 4, outage_ms=5_000),
     Cell("F15", "FLUSHALL", strikes.flush_bus),
-    Cell("F16", "payments late, twice, of cancelled orders", strikes.habits_alone, 8,
-         habits=Habits(pay=0.1, cancel=0.1, late=0.4)),
+    Cell("F16", "payments late, twice, of cancelled orders", strikes.late_payments, 8,
+         habits=LATE),
     Cell("F17", "merchant edits during the sale", strikes.merchant_edits, 5),
     Cell("F18", "a next version beside the old one, then in its place", strikes_versions.upgrade,
          stage="versions", outage_ms=10_000),
@@ -108,6 +110,11 @@ UNGUARDED = (
     _ILL(name="unguarded: redirects are followed", red="W1", edits=(
         Edit(_SENDER, "allow_redirects=False", "allow_redirects=True"),
     )),
+    Cell("F16", "unguarded: payments left open are not asked for", strikes.late_payments, 8,
+         habits=LATE, red="I10", edits=(
+             Edit("orders/payments_service.py",
+                  "group.create_task(self._follow(self._settle_left_open))", "pass"),
+         )),
     Cell("F18", "unguarded: messages may hold nothing new", strikes_versions.upgrade,
          stage="versions", red="V1", edits=STRICT),
 )  # fmt: skip

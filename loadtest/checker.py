@@ -14,9 +14,9 @@ from pathlib import Path
 from loadtest.books import Run, is_open
 from loadtest.checks_hooks import everything_is_heard, nobody_else_hears
 from loadtest.checks_line import nobody_is_passed
+from loadtest.checks_money import money_is_right
 from loadtest.checks_orders import (
     edges_are_allowed,
-    money_is_right,
     no_phantoms,
     nothing_stuck,
     one_order_a_key,

@@ -145,32 +145,3 @@ def edges_are_allowed(run: Run) -> Iterator[str]:
     for order in run.books.orders.values():
         if last.get(order["id"]) != (order["sequence"], order["state"]):
             yield f"order {order['id']}: is {order['state']}, last edge {last.get(order['id'])}"
-
-
-def money_is_right(run: Run) -> Iterator[str]:
-    """I10: what was captured is what paid orders cost; no payment hangs on a dead order."""
-    captured: Counter[str] = Counter()
-    for payment in run.books.payments:
-        if payment["state"] == "captured":
-            captured[payment["order_id"]] += payment["amount_cents"]
-    lines: Counter[str] = Counter()
-    for line in run.books.lines:
-        lines[line["order_id"]] += line["quantity"] * line["unit_price_cents"]
-    for order in run.books.orders.values():
-        paid = order["amount_cents"] if order["paid_at"] is not None else 0
-        if captured[order["id"]] != paid:
-            yield f"order {order['id']}: captured {captured[order['id']]}, paid {paid}"
-        if order["refunded_cents"] > captured[order["id"]]:
-            yield f"order {order['id']}: refunded {order['refunded_cents']} of {paid}"
-        if lines[order["id"]] - run.books.discount_of(order) != order["amount_cents"]:
-            yield f"order {order['id']}: lines {lines[order['id']]} of {order['amount_cents']}"
-    yield from _late_money(run)
-
-
-def _late_money(run: Run) -> Iterator[str]:
-    """What a provider took after the deadline, and only told when asked, has paid its order."""
-    for line in run.asks:
-        if line["what"] == "start" and line["outcome"] == "late" and line["status"] == 200:
-            order = run.books.orders.get(line["order"])
-            if order is not None and order["state"] in RELEASED:
-                yield f"order {order['id']}: its payment was taken, it is {order['state']}"

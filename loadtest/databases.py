@@ -15,6 +15,8 @@ HELD = (
     "SELECT count(*) FROM orders WHERE flash_sale_id = {}"
     " AND state IN ('reserved', 'pending_payment', 'payment_unknown')"
 )
+#: of orders that ended, and of the scarce sale's whose deadline is near: buyers begin no others
+OPEN_PAYMENTS = "SELECT count(*) FROM payments WHERE state = 'open'"
 #: whether the merchant's webhook queue lacks something of the feed
 BEHIND = (
     "SELECT (SELECT coalesce(max(n), 0) FROM order_edges WHERE event IS NOT NULL)"
@@ -42,7 +44,7 @@ class Database(Protocol):
         """Whether the holder of the lease has a transaction open."""
 
     async def is_quiet(self, sale: str) -> bool:
-        """Nothing of the sale is undecided, and the webhook queue has everything."""
+        """Nothing of the sale or of a payment is undecided; the webhook queue has everything."""
 
     async def gone(self, seconds: float) -> str:
         """Nobody can write for so long; what shows it."""
@@ -84,7 +86,7 @@ class SqliteFile:
 
     async def is_quiet(self, sale: str) -> bool:
         held = self._rows(HELD.format("?"), sale)[0][0]
-        return not any((held, self._rows(BEHIND)[0][0]))
+        return not any((held, self._rows(OPEN_PAYMENTS)[0][0], self._rows(BEHIND)[0][0]))
 
     async def gone(self, seconds: float) -> str:
         with self.locked():

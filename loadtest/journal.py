@@ -15,7 +15,7 @@ Line = dict[str, Any]
 
 
 class Journal:
-    """One run's file. Lines: `sale`, `ask` (one attempt and its answer), `seen`, `strike`."""
+    """One run's file. Lines: `sale`, `ask`, `notice` (an attempt, its answer), `seen`, `strike`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

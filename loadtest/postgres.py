@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from loadtest.databases import BEHIND, HELD, HOLD_SECONDS
+from loadtest.databases import BEHIND, HELD, HOLD_SECONDS, OPEN_PAYMENTS
 from loadtest.proxy import Proxy
 
 COMMAND_SECONDS = 30.0  # of pg_ctl; a start after a crash takes one or two
@@ -140,7 +140,8 @@ class Postgres:
     async def is_quiet(self, sale: str) -> bool:
         async with self.connection() as connection:
             held = await connection.fetchval(HELD.format("$1"), sale)
-            return not any((held, await connection.fetchval(BEHIND)))
+            unsure = await connection.fetchval(OPEN_PAYMENTS)
+            return not any((held, unsure, await connection.fetchval(BEHIND)))
 
     async def gone(self, seconds: float) -> str:
         await self.stop()

@@ -131,14 +131,22 @@ async def server_clock_off(scene: Scene) -> float:
 
 
 async def habits_alone(scene: Scene) -> Hit:
-    """The fault is the load itself: duplicates that overtake one another, payments too late."""
+    """The fault is the load itself: duplicates that overtake one another."""
     await scene.waves.middle_of_a_wave()
     at, attempts = now(), scene.waves.attempts
     await asyncio.sleep(scene.seconds)
     made = scene.waves.attempts - attempts
-    copies, late = scene.waves.habits.copies, scene.waves.habits.late
-    words = f"each request sent {copies} times" if copies > 1 else f"{late:.0%} pay late and twice"
+    words = f"each request sent {scene.waves.habits.copies} times"
     return Hit(at, now(), f"{words}; {made} attempts meanwhile")
+
+
+async def late_payments(scene: Scene) -> Hit:
+    """Payments at the wrong time, and a sale that is voided while buyers are paying."""
+    late = scene.waves.late
+    await scene.waves.middle_of_a_wave()
+    at = now()
+    await asyncio.gather(late.void_a_sale(), asyncio.sleep(scene.seconds))
+    return Hit(at, now(), ", ".join(f"{n} {words}" for words, n in sorted(late.done.items())))
 
 
 async def merchant_edits(scene: Scene) -> Hit:

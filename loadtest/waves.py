@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from loadtest.journal import Journal, now
+from loadtest.late import LatePayers
 from loadtest.rush import problem_name
 from loadtest.shop import Json, Shop
 
@@ -50,7 +51,7 @@ class Habits:
     cancel: float = 0.2
     repeat: float = 0.2
     two_keys: float = 0.1
-    late: float = 0.0  # pays after the hold ended, pays a cancelled order, pays twice
+    late: float = 0.0  # pays at the wrong time, twice, or wrongly: see `loadtest.late`
     ask: float = 0.1  # of scarce units: their provider takes the money late, or never answers
     shelf: float = 0.15  # buys from the room's shelf, half of these with a coupon
     queue: float = 0.1  # of those who got nothing of the scarce units: lines up for what comes back
@@ -78,6 +79,7 @@ class Waves:
         self.visits: set[asyncio.Task[None]] = set()
         self.launched = asyncio.Event()
         self.told_keys: set[str] = set()  # of orders that a client knows of
+        self.late = LatePayers(self, SCARCE_HOLD_SECONDS)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -106,6 +108,7 @@ class Waves:
             self.sales.append(sale)
             self.journal.note("sale", sale=sale["id"], units=units, limit=limit)
         await self._fill_shelf(products["items"])
+        await self.late.prepare()
 
     async def _fill_shelf(self, products: list[Json]) -> None:
         """One product of the room, within a grant, and a coupon that does not last for all."""
@@ -180,32 +183,24 @@ class Waves:
         got = await asyncio.gather(*(self.reserve(buyer, sale["id"], quantity, k) for k in keys))
         for key, order in zip(keys, got, strict=True):
             if order is not None:
-                await self._after(buyer, sale["id"], quantity, key, order["id"], dice)
+                await self._after(buyer, sale["id"], quantity, key, order, dice)
         if got == [None] and sale is self.sales[0] and self.random.random() < self.habits.queue:
             await self.join(buyer, sale["id"], quantity, secrets.token_hex(8))
 
     async def _after(
-        self, buyer: Json, sale: str, quantity: int, key: str, order: str, dice: float
+        self, buyer: Json, sale: str, quantity: int, key: str, order: Json, dice: float
     ) -> None:
         habits = self.habits
         if sale == self.sales[0]["id"] and self.random.random() < habits.ask:
-            await self.start_payment(buyer, order, "late" if dice < 0.5 else "timeout")
+            await self.start_payment(buyer, order["id"], "late" if dice < 0.5 else "timeout")
         elif dice < habits.late:
-            await self._pay_wrongly(buyer, order, dice < habits.late / 2)
+            await self.late.visit(buyer, order)
         elif dice < habits.late + habits.pay:
-            await self.end_order(buyer, order, "pay")
+            await self.end_order(buyer, order["id"], "pay")
         elif dice < habits.late + habits.pay + habits.cancel:
-            await self.end_order(buyer, order, "cancel")
+            await self.end_order(buyer, order["id"], "cancel")
         elif dice < habits.late + habits.pay + habits.cancel + habits.repeat:
             await self.reserve(buyer, sale, quantity, key)
-
-    async def _pay_wrongly(self, buyer: Json, order: str, cancelled: bool) -> None:
-        """Twice at once, for an order that was cancelled or whose hold has ended."""
-        if cancelled:
-            await self.end_order(buyer, order, "cancel")
-        else:
-            await asyncio.sleep(SCARCE_HOLD_SECONDS + 0.5)
-        await asyncio.gather(*(self.end_order(buyer, order, "pay") for _ in range(2)))
 
     async def reserve(self, buyer: Json, sale: str, quantity: int, key: str) -> Json | None:
         """Send it until the answer is final; the order, or None when refused."""

@@ -3,6 +3,7 @@
 from loadtest import checker
 from loadtest.books import Books, Row, Run
 from loadtest.checks_orders import LATE_MS
+from loadtest.journal import Line
 
 
 def order(**changes: object) -> Row:
@@ -76,6 +77,44 @@ def use_coupon(run: Run, cents: int, budget: int) -> None:
     run.journal[1]["body"] = body
 
 
+def payment(state: str, **changes: object) -> Row:
+    """What the demo's provider takes late of the order of `healthy`."""
+    row: Row = {
+        "provider": "demo", "id": "demo_late_o1", "order_id": "o1", "state": state,
+        "amount_cents": 100,
+    }  # fmt: skip
+    return row | changes
+
+
+def refund() -> Row:
+    return {
+        "kind": "payment", "provider": "demo", "payment_id": "demo_late_o1", "amount_cents": 100,
+    }  # fmt: skip
+
+
+def notice(**changes: object) -> Line:
+    """The shop's system was told that its message was taken."""
+    line: Line = {
+        "kind": "notice", "status": 204, "provider": "shop:m", "payment": "n", "order": "o1",
+        "amount_cents": 100, "is_wrong": False, "is_forged": False,
+    }  # fmt: skip
+    return line | changes
+
+
+def cancelled(run: Run) -> None:
+    """Its buyer began to pay, and cancelled it."""
+    run.books.orders["o1"] |= {"state": "cancelled", "sequence": 3}
+    run.books.edges += [
+        edge(2, "reserved", "pending_payment"), edge(3, "pending_payment", "cancelled"),
+    ]  # fmt: skip
+    run.books.sales["s"] |= {"sold": 0}
+    run.books.units[0]["units"] = 0
+    run.journal[2]["units_left"] = 1
+    run.books.clock = 1_000 + LATE_MS + 1
+    start = {"what": "start", "order": "o1", "outcome": "late", "status": 200}
+    run.journal.append(run.journal[1] | start)
+
+
 def violated(run: Run) -> set[str]:
     return {line.split()[0] for line in checker.check(run)}
 
@@ -136,6 +175,34 @@ def test_the_checker_names_each_invariant() -> None:
         start = {"what": "start", "order": "o1", "outcome": "late", "status": 200}
         run.journal.append(run.journal[1] | start)
 
+    def kept(run: Run) -> None:
+        cancelled(run)
+        run.books.payments = [payment("open")]
+
+    def swallowed(run: Run) -> None:
+        cancelled(run)
+        run.books.payments = [payment("closed")]
+
+    def unreturned(run: Run) -> None:
+        cancelled(run)
+        run.books.payments = [payment("returned")]
+
+    def doubled(run: Run) -> None:
+        cancelled(run)
+        run.books.payments = [payment("returned")]
+        run.books.refunds = [refund(), refund()]
+
+    def unbooked(run: Run) -> None:
+        run.journal.append(notice())
+
+    def believed(run: Run) -> None:
+        run.journal.append(notice(is_forged=True))
+
+    def mistaken(run: Run) -> None:
+        run.journal.append(notice(is_wrong=True))
+        run.books.orders["o1"]["paid_at"] = 1_500
+        run.books.payments = [payment("captured", provider="shop:m", id="n")]
+
     def unheard(run: Run) -> None:
         run.books.edges[0]["event"] = "order.reserved"
         run.books.endpoints = [
@@ -169,7 +236,8 @@ def test_the_checker_names_each_invariant() -> None:
     for name, *spoils in (
         ("I1", oversold), ("I2", sold), ("I3", lost), ("I4", phantom), ("I5", twice),
         ("I6", stuck, silent, slow, hasty), ("I7", both), ("I8", limit), ("I9", gap),
-        ("I10", money, taken), ("I11", unheard),
+        ("I10", money, taken, kept, swallowed, unreturned, doubled, unbooked, believed, mistaken),
+        ("I11", unheard),
         ("I12", budget, spent, often, forgotten, granted, uncounted), ("I13", shown),
     ):  # fmt: skip
         for spoil in spoils:
@@ -186,9 +254,21 @@ def test_a_coupon_within_its_bounds_and_a_late_payment_in_time_are_right() -> No
     run.books.edges += unknown_at(5_000)
     run.books.edges.append(edge(4, "payment_unknown", "paid", at=5_000 + LATE_MS))
     run.books.orders["o1"] |= {"state": "paid", "sequence": 4, "paid_at": 9_000}
-    run.books.payments = [
-        {"order_id": "o1", "provider": "demo", "state": "captured", "amount_cents": 90}
-    ]
+    run.books.payments = [payment("captured", amount_cents=90)]
+    assert checker.check(run) == []
+
+
+def test_money_that_went_back_of_a_cancelled_order_is_right() -> None:
+    """Once and whole; a payment that was left open a moment ago is being asked for."""
+    run = healthy()
+    cancelled(run)
+    run.books.payments = [payment("returned"), payment("returned", provider="shop:m", id="n")]
+    run.books.refunds = [refund(), refund() | {"provider": "shop:m", "payment_id": "n"}]
+    run.journal += [notice(), notice(status=503), notice(status=401, is_forged=True, payment="f")]
+    assert checker.check(run) == []
+    run.books.payments, run.books.refunds = [payment("open")], []
+    run.journal = run.journal[:-3]
+    run.books.clock -= 1
     assert checker.check(run) == []
 
 
