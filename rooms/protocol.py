@@ -26,6 +26,9 @@ Offset = Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]
 
 FLAG_REJECT_UNRECOVERED = 2  # subscribe.flag: answer error 112 instead of `recovered: false`
 
+NESTED = 3  # levels of objects inside a command: its request, `subs`, one of them
+PAYLOAD = "data"  # of a request: whatever JSON, null included
+
 JOIN = "\x1fjoin:"  # prefix of the hidden channel that carries joins; no client can name it
 LEAVE = "\x1fleave:"
 
@@ -200,7 +203,7 @@ _read_command = msgspec.json.Decoder(Command).decode
 
 def read_commands(frame: bytes) -> list[Command]:
     """
-    The commands of one text frame, in order.
+    The commands of one text frame, in order. A field that is null is as good as none.
 
     Raises:
         BadCommand: Not valid JSON, wrong types, or an empty frame.
@@ -209,11 +212,37 @@ def read_commands(frame: bytes) -> list[Command]:
         if b"\n" not in frame:  # as nearly always
             return [_read_command(frame)]
         commands = [_read_command(line) for line in frame.split(b"\n") if line.strip()]
+    except msgspec.ValidationError as error:
+        if b"null" not in frame:
+            raise BadCommand("bad request") from error
+        commands = _read_with_nulls(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise BadCommand("bad request") from error
     if not commands:
         raise BadCommand("bad request")
     return commands
+
+
+def _read_with_nulls(frame: bytes) -> list[Command]:
+    """The same for clients that write down what they do not say; official ones never do."""
+    try:
+        lines = [line for line in frame.split(b"\n") if line.strip()]
+        return [_read_command(_encode(_without_nulls(line, NESTED))) for line in lines]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadCommand("bad request") from error
+
+
+def _without_nulls(text: bytes, levels: int) -> dict[str, Raw]:
+    """The fields of an object that are not null, those inside them too; payloads as they are."""
+    fields = msgspec.json.decode(text, type=dict[str, Raw])
+    kept: dict[str, Raw] = {}
+    for name, value in fields.items():
+        inner = bytes(value)
+        if name != PAYLOAD and levels and inner.startswith(b"{"):
+            kept[name] = Raw(_encode(_without_nulls(inner, levels - 1)))
+        elif name == PAYLOAD or inner != b"null":
+            kept[name] = value
+    return kept
 
 
 # --- replies ---------------------------------------------------------------------------------

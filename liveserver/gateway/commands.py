@@ -20,6 +20,7 @@ from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired, Toke
 from rooms import protocol
 from rooms.bus import Position
 from rooms.channels import Rules, personal, room_of, topic_of
+from rooms.frames import PROTOBUF
 from rooms.hub import Entered
 from rooms.protocol import FLAG_REJECT_UNRECOVERED, Reply, Request
 
@@ -48,12 +49,15 @@ class Commands:
         }
 
     def start(self, session: Session, id: int, request: Request | None) -> Waiting | None:
-        """Do a command, or begin it. Raises what `Session` turns into an error or a close."""
+        """
+        Do a command, or begin it. Raises what `Session` turns into an error or a close. As in
+        Centrifugo one that lacks what it cannot do without ends the connection.
+        """
         if not session.connected and not isinstance(request, protocol.Connect):
             raise codes.Hangup(codes.BAD_REQUEST)
         handler = self._handlers.get(type(request))
         if handler is None:
-            raise codes.Fail(codes.NOT_AVAILABLE if request else codes.BAD_COMMAND)
+            raise codes.Fail(codes.NOT_AVAILABLE) if request else codes.Hangup(codes.BAD_REQUEST)
         return handler(session, id, request)
 
     # --- connect -----------------------------------------------------------------------------
@@ -234,6 +238,8 @@ class Commands:
     def _unsubscribe(
         self, session: Session, id: int, request: protocol.Unsubscribe
     ) -> Waiting | None:
+        if not request.channel:
+            raise codes.Hangup(codes.BAD_REQUEST)
         subscription = session.subscriptions.get(request.channel)
         answer = Reply(id=id, unsubscribe=protocol.Empty())
         if subscription is not None and (
@@ -266,7 +272,9 @@ class Commands:
     def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting | None:
         data = bytes(request.data)
         if not data:
-            raise codes.Fail(codes.BAD_COMMAND)
+            if session.encoding is PROTOBUF:  # bytes that are no JSON, which other servers take
+                raise codes.Fail(codes.BAD_COMMAND)
+            raise codes.Hangup(codes.BAD_REQUEST)
         voice = session.voice
         if voice is None or not voice.fits(session, request.channel):
             voice = session.voice = self._voice(session, request.channel)
@@ -339,8 +347,6 @@ class Commands:
     # --- rpc, send, tokens -------------------------------------------------------------------
 
     def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting | None:
-        if not request.method:
-            raise codes.Fail(codes.BAD_COMMAND)
         return _held(
             session, id, session.reply_rpc,
             self._gateway.speech.begin, session, request.method, bytes(request.data),

@@ -20,8 +20,10 @@ class Rights:
         self._tokens = tokens
 
     def rules(self, channel: str) -> Rules:
-        """What holds in a channel whose name is acceptable."""
-        if not channel or len(channel) > CHANNEL_LENGTH_MAX or not channel.isprintable():
+        """What holds in a channel whose name is acceptable; none at all ends the connection."""
+        if not channel:
+            raise codes.Hangup(codes.BAD_REQUEST)
+        if len(channel) > CHANNEL_LENGTH_MAX or not channel.isprintable():
             raise codes.Fail(codes.BAD_COMMAND)
         rules = self._options.namespaces.rules_of(channel)
         if rules is None:

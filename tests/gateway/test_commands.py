@@ -1,9 +1,11 @@
 """The commands of the protocol against a listening worker, by hand."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import jwt
+import pytest
 
 from liveserver.problems import Refused
 from liveserver.tokens import COOKIE
@@ -235,9 +237,9 @@ async def test_a_subscription_ends_with_its_token(serve: Serve, channel: str) ->
 
 
 async def test_names_and_limits_of_channels(open_place: Place, unique: str) -> None:
-    """No or too long a name 107, unknown namespace 102, twice 105, more than 128 106."""
+    """Too long or unprintable a name 107, unknown namespace 102, twice 105, more than 128 106."""
     async with connected(open_place) as client:
-        for wrong in ("", "x" * 256, "a\nb", "a\x1fb", "\x1fjoin:plain:a"):
+        for wrong in ("x" * 256, "a\nb", "a\x1fb", "\x1fjoin:plain:a"):
             assert await client.error("subscribe", channel=wrong) == 107
         assert await client.error("subscribe", channel="nowhere:a") == 102
         assert await client.error("subscribe", channel="plain:a", tf={"key": "x"}) == 107
@@ -318,10 +320,9 @@ async def test_presence_joins_and_leaves(place: Place, channel: str) -> None:
 
 
 async def test_publishing_needs_the_right(place: Place, channel: str) -> None:
-    """ "subscriber" needs a subscription, "anyone" none; what is not JSON or not there: 107."""
+    """ "subscriber" needs a subscription, "anyone" none; no data closes with 3501."""
     async with connected(place, place.token("u1")) as client:
         assert await client.error("publish", channel=channel, data=1) == 103
-        assert await client.error("publish", channel="plain:x") == 107
         await client.ok("publish", channel="plain:x", data=1)
         assert await client.error("publish", channel="nowhere:x", data=1) == 102
         await client.ok(
@@ -344,12 +345,48 @@ async def test_rpc_send_and_ping(place: Place) -> None:
             "code": 100, "message": "internal server error", "temporary": True,
         }  # fmt: skip
         assert await client.error("rpc", method="unheard.of") == 108
-        assert await client.error("rpc") == 107
+        assert await client.error("rpc") == 108
         await client.ws.send('{"send":{"data":{"x":1}}}')
         assert await client.error("ping") == 108
-        await client.ws.send('{"id":77}')  # a command without a request
-        reply = await client.until(lambda: client.replies.get(77))
-        assert reply["error"]["code"] == 107
+
+
+@pytest.mark.parametrize("command", [
+    {"unheard_of": {}},
+    {},
+    {"connect": None},
+    {"publish": {"channel": "plain:x"}},
+    {"publish": {"data": 1}},
+    {"subscribe": {}},
+    {"subscribe": {"channel": None}},
+    {"unsubscribe": {}},
+    {"history": {"limit": 1}},
+    {"presence": {}},
+    {"presence_stats": {"channel": ""}},
+    {"refresh": {}},
+])  # fmt: skip
+async def test_a_command_that_lacks_the_needful_ends_the_connection(
+    open_place: Place, command: dict[str, Any]
+) -> None:
+    """3501, as in Centrifugo: no such client works, so it must not come back."""
+    async with connected(open_place) as client:
+        await client.ws.send(json.dumps({"id": 77, **command}))
+        assert await client.until_closed() == (3501, "bad request")
+
+
+async def test_null_is_as_good_as_nothing(open_place: Place, unique: str) -> None:
+    """In every optional field of every command; a payload may be null itself."""
+    name = f"kept:{unique}"
+    async with dialled(open_place) as client:
+        await client.ok("connect", token=None, data=None, subs=None, name=None, version=None)
+        recovery = {"recover": None, "offset": None, "epoch": None, "flag": None, "tf": None}
+        await client.ok("subscribe", channel=name, token=None, delta=None, **recovery)
+        await client.ok("publish", channel=name, data=None)
+        await client.ok("publish", channel=name, data={"a": None})
+        since = {"offset": None, "epoch": None}
+        read = await client.ok("history", channel=name, limit=-1, since=since, reverse=None)
+        assert [one["data"] for one in read["publications"]] == [None, {"a": None}]
+    async with dialled(open_place) as client:
+        await client.ok("connect", subs={"#u": {"epoch": None, "recover": None}, "#v": None})
 
 
 async def test_rooms_channels_follow_the_table(place: Place, unique: str) -> None:
