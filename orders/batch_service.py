@@ -224,8 +224,10 @@ class Merger:
         before = memory.last_n
         desk.commit_to_memory()
         new_buyers = memory.new_buyers(desk.keys)
-        for sale in desk.sales:
-            self.states.changed(sale, new_buyers.get(sale, []))
+        for name, draft in desk.sales.items():
+            self.states.changed(name, new_buyers.get(name, []))
+            if draft.changed and not draft.row.is_open and not draft.taken:
+                self.states.closed(draft.row)
         if desk.sales:
             self.states_changed.set()
         self.counts.batches += 1

@@ -5,7 +5,7 @@ start, for the same lines and prices, while what it needs is still there.
 
 import msgspec
 
-from orders.decide_shelf import check_grant, line_rows, take_lines
+from orders.decide_shelf import check_room, line_rows, take_lines
 from orders.desk import Desk, SaleDraft
 from orders.errors import Ended, LimitExceeded, SoldOut, WrongState
 from orders.ledger import OrderKey, late_key
@@ -70,7 +70,7 @@ def _check_shelf(desk: Desk, dead: OrderRow, lines: list[Line], draft: SaleDraft
         check_stock(product, line.quantity)
         if draft is None and dead.room is not None:
             grant = desk.facts.grants.get((product.id, dead.room))
-            check_grant(grant, product, line.quantity)
+            check_room(grant, product, line.quantity)
 
 
 def was_discounted(dead: OrderRow) -> bool:

@@ -253,7 +253,7 @@ def _return(desk: Desk, row: OrderRow, payment: PaymentRow, why: str, actor: str
     """The whole payment goes back. Its refund has the payment's id, so there is one."""
     _book(desk, payment, "returned")
     refund = RefundRow(
-        id=f"ref_{payment.provider}_{payment.id}",
+        id=f"ref_{len(payment.provider)}_{payment.provider}_{payment.id}",  # `_` may be in both
         order_id=row.id,
         provider=payment.provider,
         payment_id=payment.id,

@@ -11,12 +11,12 @@ from orders.rows import VOID_NONE, VOID_WANTED, ProductRow, SaleRow
 from orders.sale import (
     MAX_PAUSE_SECONDS,
     check_grant,
-    check_grant_units,
     check_low_price,
     check_new_sale,
     check_sale_edit,
     check_stock,
     list_price,
+    not_granted,
 )
 
 
@@ -33,7 +33,8 @@ def create(desk: Desk, request: CreateSale) -> Answer:
     check_new_sale(request, desk.now)
     product = _product(desk, request)
     grant = desk.facts.grants.get((product.id, request.room))
-    check_grant(grant, request)
+    if grant is not None:
+        check_grant(grant, request.price_cents, request.units)
     check_stock(product, request.units)
     check_low_price(product, request)
     row = _new_row(desk, request, product, granted=grant is not None)
@@ -47,8 +48,9 @@ def create(desk: Desk, request: CreateSale) -> Answer:
 def _product(desk: Desk, request: CreateSale) -> ProductRow:
     found = desk.facts.skus.get(_asked(request), [])
     if not found:
-        where = "granted to the room" if request.merchant is None else "of this merchant"
-        raise NotFound(f"no product {request.sku} {where}")
+        if request.sku in desk.facts.skus_elsewhere:
+            raise not_granted(request.room)
+        raise NotFound(f"no product {request.sku}")
     if len(found) > 1:
         raise Invalid("several merchants granted this SKU to the room", field="sku")
     return desk.facts.products[found[0]]
@@ -103,7 +105,7 @@ def edit(desk: Desk, request: EditSale) -> Answer:
     draft = _sale(desk, request.flash_sale)
     check_sale_edit(draft.row, request.changes, desk.now)
     if "units" in request.changes:
-        _resize(desk, draft, request.changes["units"])
+        _resize(desk, draft, request)
     draft.row.per_buyer_limit = request.changes.get("per_buyer_limit", draft.row.per_buyer_limit)
     _move_times(draft.row, request.changes)
     draft.row.host_away = request.changes.get("host_away", draft.row.host_away)
@@ -118,18 +120,26 @@ def _move_times(row: SaleRow, changes: dict[str, Any]) -> None:
     row.ends_at = changes.get("ends_at", row.starts_at + lasts)
 
 
-def _resize(desk: Desk, draft: SaleDraft, units: int) -> None:
-    row = draft.row
+def _resize(desk: Desk, draft: SaleDraft, request: EditSale) -> None:
+    row, units = draft.row, request.changes["units"]
     more = units - row.units
     if not more:
         return
-    grant = desk.facts.grants.get((row.product_id, row.room))
-    if row.granted and grant is not None and more > 0:
-        check_grant_units(grant, more)
+    if more > 0:
+        _check_refill(desk, row, more, request.merchant)
     check_stock(desk.facts.products[row.product_id], more)
     desk.move_stock(row.product_id, committed=more)
     desk.count_in_grant(row, more)
     row.units = units
+
+
+def _check_refill(desk: Desk, row: SaleRow, more: int, merchant: str | None) -> None:
+    """More units need what a new sale of them would need: a streamer's, a grant."""
+    grant = desk.facts.grants.get((row.product_id, row.room)) if row.granted else None
+    if grant is not None:
+        check_grant(grant, row.price_cents, more)
+    elif merchant != row.merchant:
+        raise not_granted(row.room)
 
 
 def host_wants(memory: Memory, request: HostLeft | HostBack, wanted: Wanted) -> None:

@@ -8,14 +8,14 @@ from orders.desk import Answer, Desk
 from orders.errors import Forbidden, Invalid, NotFound
 from orders.ledger import CouponAsked, OrderKey, Wanted
 from orders.memory import Memory
-from orders.money import MAX_UNITS, check_integer
+from orders.money import MAX_CENTS, MAX_UNITS, check_integer
 from orders.requests import CreateOrder
 from orders.rows import CouponRow, GrantRow, LineRow, OrderRow, ProductRow
 from orders.sale import (
     MAX_ID_CHARS,
     MAX_KEY_CHARS,
     MAX_NAME_CHARS,
-    check_grant_units,
+    check_grant,
     check_metadata,
     check_repeat,
     check_stock,
@@ -26,7 +26,6 @@ from orders.text import check_text
 from orders.times import rfc3339
 
 MAX_LINES = 50  # of one order: more is a wholesale order, or an attack
-MAX_AMOUNT_CENTS = 10**15  # every JSON reader still reads it as an exact integer
 HOLD_MS = 15 * 60_000  # units of an unpaid shelf order; long enough for a slow bank page
 CLIENT = "client"  # the space of keys that buyers make
 
@@ -80,13 +79,13 @@ def create(desk: Desk, request: CreateOrder) -> Answer:
     _check_one_shop(products)
     for line, product in zip(request.lines, products, strict=True):
         if request.room is not None:
-            check_grant(desk.facts.grants.get((product.id, request.room)), product, line.quantity)
+            check_room(desk.facts.grants.get((product.id, request.room)), product, line.quantity)
         check_stock(product, line.quantity)
     amount = sum(
         product.price_cents * line.quantity
         for line, product in zip(request.lines, products, strict=True)
     )
-    if amount > MAX_AMOUNT_CENTS:
+    if amount > MAX_CENTS:
         raise Invalid("this is too much for one order", field="lines")
     coupon, discount = None, 0
     if request.coupon is not None:
@@ -110,14 +109,11 @@ def _check_one_shop(products: list[ProductRow]) -> None:
         raise Invalid("the lines are in several currencies: make one order each", field="lines")
 
 
-def check_grant(grant: GrantRow | None, product: ProductRow, quantity: int) -> None:
+def check_room(grant: GrantRow | None, product: ProductRow, quantity: int) -> None:
     """A room sells only what was granted to it: from a price, so many units."""
     if grant is None:
         raise Forbidden(f"{product.sku} is not granted to this room", product=product.id)
-    floor = grant.min_price_cents
-    if floor is not None and product.price_cents < floor:
-        raise Forbidden(f"the grant allows prices from {floor}", min_price_cents=floor)
-    check_grant_units(grant, quantity)
+    check_grant(grant, product.price_cents, quantity)
 
 
 def _place(

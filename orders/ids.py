@@ -6,9 +6,9 @@ from functools import lru_cache
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 #: Two characters for each 10 bits, because half the look-ups is half the time.
 PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
-#: One character for each byte, by its lower five bits: one step in C makes all of them.
-BY_BYTE = bytes(ord(ALPHABET[byte % 32]) for byte in range(256))
-RANDOM_CHARACTERS = 16
+RANDOM_BITS = 80
+RANDOM_CHARACTERS = RANDOM_BITS // 5
+SHIFTS = range(RANDOM_BITS - 10, -1, -10)
 TIME_SHIFTS = range(40, -1, -10)
 
 
@@ -18,8 +18,9 @@ def new_id(prefix: str, now_ms: int, randbits: Callable[[int], int]) -> str:
 
     Ids of one millisecond are in no order; nothing relies on more than "about by time".
     """
-    bits = randbits(RANDOM_CHARACTERS * 8).to_bytes(RANDOM_CHARACTERS)
-    return f"{prefix}_{_time(now_ms)}{bits.translate(BY_BYTE).decode()}"
+    bits = randbits(RANDOM_BITS)
+    rest = "".join([PAIRS[(bits >> shift) & 1023] for shift in SHIFTS])
+    return f"{prefix}_{_time(now_ms)}{rest}"
 
 
 def made_at(id: str) -> int:

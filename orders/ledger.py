@@ -140,6 +140,7 @@ class Facts(msgspec.Struct):
     sales: dict[str, SaleRow] = msgspec.field(default_factory=dict)
     products: dict[str, ProductRow] = msgspec.field(default_factory=dict)
     skus: dict[SkuAsked, list[str]] = msgspec.field(default_factory=dict)  # product ids
+    skus_elsewhere: set[str] = msgspec.field(default_factory=set)  # not granted where asked for
     grants: dict[tuple[str, str], GrantRow] = msgspec.field(default_factory=dict)
     payments: dict[tuple[str, str], PaymentRow] = msgspec.field(default_factory=dict)
     payments_of: dict[str, list[PaymentRow]] = msgspec.field(default_factory=dict)  # by order

@@ -155,6 +155,10 @@ class SqlTransaction:
         await self._read_orders(facts, wanted)
         for asked in wanted.skus:
             facts.skus[asked] = await self._product_ids(asked)
+            if asked.merchant is None and not facts.skus[asked]:
+                anywhere = select(t.product.c.id).where(t.product.c.sku == asked.sku).limit(1)
+                if (await self._connection.execute(anywhere)).first() is not None:
+                    facts.skus_elsewhere.add(asked.sku)
         if wanted.sales:
             rows = await self._select(t.flash_sale, t.flash_sale.c.id.in_(sorted(wanted.sales)))
             facts.sales |= {sale.id: sale for sale in _rows(SaleRow, rows)}

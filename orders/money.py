@@ -2,7 +2,7 @@
 
 from orders.errors import Invalid
 
-MAX_CENTS = 10**12  # ten thousand million in a 2-digit currency: a typing mistake beyond
+MAX_CENTS = 10**12  # of a price, an order, a payment: a typing mistake beyond
 MAX_UNITS = 10**9  # more pieces of one product than any warehouse holds
 
 

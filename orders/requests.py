@@ -228,6 +228,7 @@ class CreateSale(Request, tag="create_sale"):
 class EditSale(Request, tag="edit_sale"):
     flash_sale: str
     changes: dict[str, Any]  # any of units, per_buyer_limit, starts_at, ends_at (ms), host_away
+    merchant: str | None = None  # the caller's own, or None for a streamer inside a grant
 
 
 class HostLeft(Request, tag="host_left"):

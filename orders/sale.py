@@ -20,7 +20,7 @@ from orders.errors import (
     SoldOut,
     WrongState,
 )
-from orders.money import MAX_UNITS, check_cents, check_integer
+from orders.money import MAX_CENTS, MAX_UNITS, check_cents, check_integer
 from orders.requests import CreateSale, Placing, Reserve
 from orders.rows import GrantRow, OrderRow, ProductRow, SaleRow
 from orders.text import check_text
@@ -127,7 +127,7 @@ def check_new_sale(request: CreateSale, now: int) -> None:
     check_text(request.sku, "sku", most=64)
     check_cents(request.price_cents, "price_cents")
     check_integer(request.units, "units", least=1, most=MAX_UNITS)
-    check_integer(request.per_buyer_limit, "per_buyer_limit", least=1, most=MAX_UNITS)
+    check_limit(request.per_buyer_limit, request.price_cents)
     for name, least, most in (
         ("countdown_seconds", 0, MAX_COUNTDOWN_SECONDS),
         ("duration_seconds", 1, MAX_DURATION_SECONDS),
@@ -143,6 +143,16 @@ def check_new_sale(request: CreateSale, now: int) -> None:
         check_start(request.starts_at, now)
 
 
+def check_limit(limit: object, price_cents: int) -> None:
+    """How much one buyer may have: no order may cost more than any payment can bring."""
+    check_integer(limit, "per_buyer_limit", least=1, most=MAX_UNITS)
+    if price_cents * limit > MAX_CENTS:  # type: ignore[operator]  # an integer by now
+        raise Invalid(
+            f"one buyer could order for more than {MAX_CENTS}: lower the limit",
+            field="per_buyer_limit",
+        )
+
+
 def check_host_away(host_away: object) -> None:
     if host_away not in ("go_on", "pause"):
         raise Invalid("host_away must be go_on or pause", field="host_away")
@@ -156,20 +166,15 @@ def check_start(starts_at: object, now: int) -> None:
         raise Invalid(f"starts_at must lie in the next {days} days", field="starts_at")
 
 
-def check_grant(grant: GrantRow | None, request: CreateSale) -> None:
+def not_granted(room: str) -> Forbidden:
+    return Forbidden("this product is not granted to the room", room=room)
+
+
+def check_grant(grant: GrantRow, price_cents: int, more: int) -> None:
     """A room sells only what its product's merchant granted: from a price, so many units."""
-    if grant is None:
-        if request.merchant is None:
-            raise Forbidden("this product is not granted to the room", room=request.room)
-        return
     floor = grant.min_price_cents
-    if floor is not None and request.price_cents < floor:
+    if floor is not None and price_cents < floor:
         raise Forbidden(f"the grant allows prices from {floor}", min_price_cents=floor)
-    check_grant_units(grant, request.units)
-
-
-def check_grant_units(grant: GrantRow, more: int) -> None:
-    """Whether `more` units still fit into the grant."""
     if grant.units_max is not None and grant.used + more > grant.units_max:
         raise Forbidden(
             f"the grant allows {grant.units_max} units, {grant.used} are used",
@@ -212,7 +217,7 @@ def check_sale_edit(sale: SaleRow, changes: dict[str, Any], now: int) -> None:
         if changes["units"] < sale.sold:
             raise Invalid(f"{sale.sold} units are sold already", field="units", sold=sale.sold)
     if "per_buyer_limit" in changes:
-        check_integer(changes["per_buyer_limit"], "per_buyer_limit", least=1, most=MAX_UNITS)
+        check_limit(changes["per_buyer_limit"], sale.price_cents)
     if "host_away" in changes:
         check_host_away(changes["host_away"])
     _check_times(sale, changes, now)

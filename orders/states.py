@@ -49,10 +49,15 @@ class Outgoing:
         self._told: dict[str, int] = {}  # sale -> number of buyers in the last message
         self._new: dict[str, list[str]] = {}  # sale -> buyers after those; bounded by MAX_BUYERS
         self._changed: set[str] = set()
+        self._closed: dict[str, SaleRow] = {}  # to be told once more
 
     @property
     def has_changes(self) -> bool:
         return bool(self._changed)
+
+    def closed(self, row: SaleRow) -> None:
+        """A commit closed this sale, and nobody got an order in the same one."""
+        self._closed[row.id] = row
 
     def changed(self, sale: str, buyers: list[str]) -> None:
         """A commit changed this sale; `buyers` are new in it."""
@@ -68,7 +73,9 @@ class Outgoing:
             self._new.clear()
         names = memory.sales.keys() if everything else self._changed & memory.sales.keys()
         sales = [self._state(memory, name) for name in sorted(names)]
+        sales += [self._last(row) for row in self._closed.values() if row.id in self._told]
         self._changed.clear()
+        self._closed.clear()
         for gone in self._told.keys() - memory.sales.keys():
             del self._told[gone]
         for gone in self._new.keys() - memory.sales.keys():
@@ -83,6 +90,13 @@ class Outgoing:
             since, new = number, []
         self._told[name] = number
         return State(sale.row, since, number, new)
+
+    def _last(self, row: SaleRow) -> State:
+        """The last state of a sale: from now on gateways refuse it for what it is."""
+        since, new = self._told[row.id], self._new.pop(row.id, [])
+        if len(new) > MAX_BUYERS:
+            return State(row, since + len(new), since + len(new), [])
+        return State(row, since, since + len(new), new)
 
 
 class _Known(msgspec.Struct):

@@ -190,6 +190,10 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
                 else (row.id, asked.room) in tables.grants
             )
         ]
+        if asked.merchant is None and not facts.skus[asked]:
+            facts.skus_elsewhere |= {
+                row.sku for row in tables.products.values() if row.sku == asked.sku
+            }
     _find_ending(tables, wanted, facts)
 
 

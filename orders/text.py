@@ -4,9 +4,9 @@ import re
 
 from orders.errors import Invalid
 
-#: Control characters (line ends are allowed in long texts) and halves of surrogate pairs.
-UNFIT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-UNFIT_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+#: Control characters of C0 and C1 (line ends are allowed in long texts), halves of surrogate pairs.
+UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNFIT_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def check_text(value: object, name: str, *, most: int, least: int = 1) -> str:

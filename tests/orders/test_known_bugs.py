@@ -193,7 +193,9 @@ async def test_woocommerce_44273_an_edit_and_an_order_share_no_unit(database_url
         asks: list[AnyRequest] = []
         for number in range(20):
             asks.append(reserve(sale, f"b{number}"))
-            asks.append(EditSale(flash_sale=sale.id, changes={"units": 20 - number}))
+            asks.append(
+                EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 20 - number})
+            )
         await at_once(shop, asks)
         (row,) = await rows_of(engine, t.flash_sale)
         assert await held(engine, mug.id) == row.sold <= row.units

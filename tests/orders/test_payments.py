@@ -146,6 +146,22 @@ async def test_two_shops_may_use_the_same_reference(database_url: str) -> None:
         assert await audit(engine) == []
 
 
+async def test_payments_of_shops_with_like_names_go_back_apart(database_url: str) -> None:
+    """`a` with payment `b_c` and `a_b` with payment `c` are two."""
+    async with open_shop(database_url) as (shop, engine):
+        for name, payment in (("a", "b_c"), ("a_b", "c")):
+            product = await shop.product(name, merchant=name)
+            one = (await shop.ask(order({product.id: 1}, name)))["id"]
+            wrong = Verdict(
+                order=one, provider=name, payment=payment, paid=True, amount_cents=1,
+                currency="EUR", actor=name,
+            )  # fmt: skip
+            assert (await shop.ask(wrong))["outcome"] == "returned"
+        assert len(await rows_of(engine, t.refunds)) == 2
+        assert shop.writer.counts.stock_memory_wrong_total == 0
+        assert await audit(engine) == []
+
+
 async def test_a_refund_in_a_sale_frees_the_unit_only_with_restock(database_url: str) -> None:
     """Open sale or closed one."""
     async with open_shop(database_url) as (shop, engine):

@@ -149,6 +149,13 @@ def test_ids_sort_by_their_millisecond(now: int, bits: int) -> None:
     assert len(first) == 30 and first.count("_") == 1 and "." not in first
 
 
+@given(st.sets(st.integers(0, 2**80 - 1), min_size=2, max_size=9))
+def test_each_random_number_makes_another_id(numbers: set[int]) -> None:
+    """All 80 bits are in the id."""
+    made = {new_id("ord", 0, lambda _width, bits=bits: bits) for bits in numbers}
+    assert len(made) == len(numbers)
+
+
 def test_times_are_shown_with_milliseconds_in_utc() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
     assert rfc3339(1_763_780_000_123) == "2025-11-22T02:53:20.123Z"

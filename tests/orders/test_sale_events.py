@@ -72,11 +72,13 @@ async def test_a_grant_follows_its_use_and_never_falls_below_it(database_url: st
         with pytest.raises(Invalid, match="8 units are used"):
             await shop.ask(SetGrant(product=mug.id, room="demo", units_max=7))
         with pytest.raises(Forbidden, match="8 are used"):
-            await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 11}))
+            await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 11}))
         await shop.ask(SetGrant(product=mug.id, room="demo", units_max=11))
-        refilled = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 11}))
+        refilled = await shop.ask(
+            EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 11})
+        )
         assert refilled["units_left"] == 11
-        await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 2}))
+        await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 2}))
         granted = await shop.ask(SetGrant(product=mug.id, room="demo", units_max=2))
         assert granted["used"] == 2
         assert await audit(engine) == []
@@ -88,9 +90,13 @@ async def test_an_edit_during_the_sale_leaves_orders_as_they_are(database_url: s
         await shop.product(stock=50)
         sale = await shop.sale(units=10, per_buyer_limit=3)
         before = await shop.reserve(sale, "ann", quantity=3)
-        await shop.ask(EditSale(flash_sale=sale.id, changes={"per_buyer_limit": 1, "units": 3}))
+        await shop.ask(
+            EditSale(
+                flash_sale=sale.id, merchant="acme", changes={"per_buyer_limit": 1, "units": 3}
+            )
+        )
         with pytest.raises(Invalid, match="3 units are sold"):
-            await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 2}))
+            await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 2}))
         with pytest.raises(Invalid):
             await shop.ask(EditSale(flash_sale=sale.id, changes={"price_cents": 1}))
         (row,) = await rows_of(engine, t.orders)
@@ -105,11 +111,13 @@ async def test_an_edit_that_changes_nothing_is_no_version_and_no_news(database_u
         sale = await shop.sale(units=10)
         await shop.ask(SetGrant(product=mug.id, room="demo", units_max=20))
         told = len(shop.news)
-        same = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 10}))
+        same = await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 10}))
         assert (same["version"], same["units_total"]) == (sale.version, 10)
         await shop.ask(EditProduct(product=mug.id, changes={"title": "Mug"}))
         await shop.ask(SetGrant(product=mug.id, room="demo", units_max=20))
         assert len(shop.news) == told
-        edited = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 11}))
+        edited = await shop.ask(
+            EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 11})
+        )
         assert edited["version"] == sale.version + 1
         assert [one.version for one in shop.news[-1].sales] == [sale.version + 1]

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from orders.door_redis import Names, RedisAsks, RedisDoor
-from orders.errors import LimitExceeded, NotStarted, Refusal, SoldOut
+from orders.errors import Ended, LimitExceeded, NotStarted, Refusal, SoldOut
 from orders.ledger import Loaded
 from orders.memory import Memory
 from orders.reads_sql import Reads
@@ -115,6 +115,21 @@ def test_a_message_is_bounded() -> None:
     assert known.hear(message, 0, 0) == ["s"]
 
 
+def test_a_sale_that_was_closed_is_told_once_more() -> None:
+    """A stranger hears at once that it was cancelled; a buyer may still repeat a request."""
+    outgoing, of = Outgoing(), memory(ordered=5)
+    known = heard(told(outgoing, of))
+    over = row(state="cancelled", counter=2)
+    of.put(over, {})
+    outgoing.changed("s", [])
+    outgoing.closed(over)
+    known.hear(outgoing.take(of, NOW, everything=False), 0, 0)
+    refusal = known.refusal(reserve("s", "stranger"), 0)
+    assert isinstance(refusal, Ended) and "cancelled" in refusal.detail
+    assert known.refusal(reserve("s", "b3"), 0) is None
+    assert outgoing.take(of, NOW, everything=True).sales == []
+
+
 def test_an_older_holder_is_not_heard() -> None:
     """What a holder that lost its lease still says means nothing."""
     known = heard(told(Outgoing(), memory(fence=2, sold=0)))
@@ -198,7 +213,7 @@ async def test_a_gateway_refuses_by_itself_and_passes_on_what_changed(
                     await door.ask(reserve(sale, "b3"))
                 assert shop.writer.counts.requests == asked, "it went to the writer"
                 assert await door.ask(reserve(sale, "b1")) == first
-                await door.ask(EditSale(flash_sale=sale.id, changes={"units": 3}))
+                await door.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 3}))
                 await until(lambda: listener.refusal(reserve(sale, "b3")) is None)
                 await door.ask(reserve(sale, "b3"))
             finally:

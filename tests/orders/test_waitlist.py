@@ -183,7 +183,7 @@ async def test_every_way_back_leads_to_the_line(counter: Counter) -> None:
         await shop.ask(join(sale, name))
     await shop.ask(Refund(order=two.id, reason="", restock=True))
     assert await counter.held_by() == [one.buyer.id, "ann"]
-    refilled = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 3}))
+    refilled = await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 3}))
     assert (refilled["units_left"], refilled["state"]) == (0, "sold_out")
     shop.clock.advance(10_000)
     await shop.ask(NOTHING)
@@ -357,7 +357,7 @@ async def test_the_line_is_bounded(counter: Counter, monkeypatch: pytest.MonkeyP
     await asyncio.gather(*(shop.ask(join(sale, f"b{n}")) for n in range(7)))
     with pytest.raises(SoldOut, match="list is full"):
         await shop.ask(join(sale, "one too many"))
-    await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 9}))
+    await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 9}))
     with pytest.raises(SoldOut):  # two parts are still to be offered
         await shop.reserve(sale, "hasty")
     async with asyncio.timeout(10):

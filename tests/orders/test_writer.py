@@ -233,8 +233,10 @@ async def test_stock_is_never_taken_from_under_a_sale(database_url: str) -> None
         with pytest.raises(SoldOut):
             await shop.sale(units=1)
         with pytest.raises(SoldOut):
-            await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 7}))
-        smaller = await shop.ask(EditSale(flash_sale=sale.id, changes={"units": 2}))
+            await shop.ask(EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 7}))
+        smaller = await shop.ask(
+            EditSale(flash_sale=sale.id, merchant="acme", changes={"units": 2})
+        )
         assert (smaller["units_total"], smaller["version"] > sale.version) == (2, True)
         edited = await shop.ask(EditProduct(product=product.id, changes={"title": "Big mug"}))
         assert (edited["title"], edited["stock"]) == ("Big mug", 4)
@@ -244,6 +246,8 @@ async def test_a_streamer_sells_only_inside_the_grant(database_url: str) -> None
     async with open_shop(database_url) as (shop, _engine):
         product = await shop.product()
         with pytest.raises(NotFound):
+            await shop.sale("no such SKU", merchant=None)
+        with pytest.raises(Forbidden, match="not granted"):
             await shop.sale(merchant=None)
         await shop.ask(SetGrant(product=product.id, room="demo", min_price_cents=500, units_max=5))
         with pytest.raises(Forbidden, match="from 500"):
@@ -254,6 +258,39 @@ async def test_a_streamer_sells_only_inside_the_grant(database_url: str) -> None
         with pytest.raises(PriceUnconfirmed):
             await shop.sale(merchant=None, price_cents=600, units=1)
         await shop.sale(merchant=None, price_cents=600, units=5, confirm_low_price=True)
+
+
+async def test_a_streamer_refills_only_inside_the_grant(database_url: str) -> None:
+    """More units need what a new sale of them would need; the merchant's own, no grant."""
+    async with open_shop(database_url) as (shop, _engine):
+        product = await shop.product()
+        own = await shop.sale(units=1)
+        await shop.ask(SetGrant(product=product.id, room="demo", min_price_cents=500, units_max=5))
+        granted = await shop.sale(merchant=None, units=1)
+        for sale in (own.id, granted.id):
+            await shop.ask(EditSale(flash_sale=sale, merchant="acme", changes={"units": 2}))
+        with pytest.raises(Forbidden, match="not granted"):
+            await shop.ask(EditSale(flash_sale=own.id, changes={"units": 3}))
+        await shop.ask(EditSale(flash_sale=own.id, changes={"units": 1}))
+        with pytest.raises(Forbidden, match="5 units"):
+            await shop.ask(EditSale(flash_sale=granted.id, changes={"units": 6}))
+        await shop.ask(EditSale(flash_sale=granted.id, changes={"units": 5}))
+        await shop.ask(SetGrant(product=product.id, room="demo", min_price_cents=601, units_max=9))
+        with pytest.raises(Forbidden, match="from 601"):
+            await shop.ask(EditSale(flash_sale=granted.id, changes={"units": 6}))
+
+
+async def test_no_order_can_cost_more_than_a_payment_can_bring(database_url: str) -> None:
+    """A limit that would allow it is refused where the sale is made or changed."""
+    async with open_shop(database_url) as (shop, _engine):
+        await shop.product(stock=10**9)
+        with pytest.raises(Invalid, match="lower the limit"):
+            await shop.sale(price_cents=10**11, per_buyer_limit=11)
+        sale = await shop.sale(price_cents=10**11, per_buyer_limit=10)
+        with pytest.raises(Invalid, match="lower the limit"):
+            await shop.ask(EditSale(flash_sale=sale.id, changes={"per_buyer_limit": 11}))
+        order = await shop.reserve(sale, "ann", quantity=10)
+        assert order.amount_cents == 10**12
 
 
 async def test_a_poisoned_request_fails_alone(database_url: str) -> None:

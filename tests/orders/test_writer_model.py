@@ -339,7 +339,9 @@ class ShopDays(RuleBasedStateMachine):
     def resize_sale(self, index: int, units: int) -> None:
         sale_id = self.pick(self.model.sales, index)
         sale = self.model.sales[sale_id]
-        outcome, _answer = self.ask(EditSale(flash_sale=sale_id, changes={"units": units}))
+        outcome, _answer = self.ask(
+            EditSale(flash_sale=sale_id, merchant="acme", changes={"units": units})
+        )
         if sale["state"] not in OPEN:
             assert outcome == "invalid-state"
         elif units < self.model.held(sale_id):
