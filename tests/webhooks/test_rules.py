@@ -58,6 +58,12 @@ def test_event_ids_depend_on_time_and_number_alone() -> None:
     assert all("." not in name for name in ids)
 
 
+def test_every_event_of_one_millisecond_has_an_id_of_its_own() -> None:
+    """A batch tells hundreds; an id that was there already would be queued for nobody."""
+    assert len({rules.event_id(NOW, n) for n in range(5_000)}) == 5_000
+    assert rules.event_id(NOW, 2**63 - 1) != rules.event_id(NOW, 2**62 - 1)
+
+
 def test_the_body_is_json_around_the_data_as_it_is() -> None:
     """Not a byte of the data changes."""
     body = rules.envelope("order.paid", NOW, b'{"order":{"b":1.0,"a":"\xc3\xa9"}}')
