@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
@@ -61,6 +61,7 @@ class Metrics:
         self._node = node
         self._worker = worker
         ProcessCollector(namespace=PREFIX, registry=self.registry)
+        self.registry.register(Figures(self._nodes))
 
     @property
     def work(self) -> dict[str, Work]:
@@ -70,6 +71,11 @@ class Metrics:
     def report(self) -> Report:
         """What this process counted, now."""
         return Report(self._node, self._worker, list(map(_family, self.registry.collect())))
+
+    def _nodes(self) -> Iterable[Metric]:
+        if self.control is not None:
+            doc = "Processes with connections that this one heard of lately"
+            yield GaugeMetricFamily(f"{PREFIX}_node_num_nodes", doc, len(self.control.nodes()))
 
     async def scrape(self) -> bytes:
         """The figures of all processes as text."""

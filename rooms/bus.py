@@ -9,6 +9,7 @@ built-in channels (`room:x`, `chat:x`, `danmaku:x`, `console:x` share the topic 
 itself for personal (`#user`) and operators' channels.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -36,6 +37,21 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     version: int = 0  # a part not newer than the stored one is dropped
     droppable: bool = False  # sampled by the topic's bucket for danmaku
     capped: bool = False  # beyond the topic's cap for chat it is dropped, and its sender told so
+
+
+#: topics and channels of the server's own begin with this; no client can name one
+HIDDEN = "\x1f"
+#: of a hidden channel that carries who comes to, and who leaves, the channel named behind it
+JOIN, LEAVE = f"{HIDDEN}join:", f"{HIDDEN}leave:"
+
+
+def kind_of(topic: str, channel: str) -> str:
+    """What a message is, in Centrifugo's words: control, join, leave or pub."""
+    if topic.startswith(HIDDEN):
+        return "control"
+    if not channel.startswith(HIDDEN):
+        return "pub"
+    return "join" if channel.startswith(JOIN) else "leave"
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -117,6 +133,8 @@ class Bus(Protocol):
     Every method raises `rooms.errors.Unavailable` when the bus does not answer in time. Calls are
     retry-safe: a replay of the same call by the transport returns the first outcome.
     """
+
+    sent: Counter[str]  # for the metrics: messages by `kind_of`, of this process
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> list[Outcome]:
         """

@@ -6,6 +6,7 @@ are the faults that the simulation plants.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -116,6 +117,7 @@ class MemoryBus:
         self._server = server
         self._node = node
         self._attached: set[str] = set()
+        self.sent: Counter[str] = Counter()
         self._delivery_listeners: list[Callable[[Delivery], None]] = []
         self._reconnect_listeners: list[Callable[[], None]] = []
 
@@ -154,6 +156,7 @@ class MemoryBus:
             raise bus.StateMissing
         out: list[Publication] = []
         outcomes = [self._number(topic, message, out) for message in messages]
+        self.sent.update(bus.kind_of(topic, message.channel) for message in messages)
         if out:
             for node in list(self._server.nodes):
                 node.receive(Delivery(topic, out))

@@ -8,6 +8,7 @@ text, so versions can run side by side; a server that lost it gets it again on t
 import asyncio
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import count, islice
@@ -75,6 +76,7 @@ class RedisBus:
         self._sequence = count(1)
         self._calls = asyncio.Semaphore(CALLS_MAX)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.sent: Counter[str] = Counter()
         self._delivery_listeners: list[Callable[[Delivery], None]] = []
         self._reconnect_listeners: list[Callable[[], None]] = []
         self._subscriber = Subscriber(redis_url, self._on_message, self._on_resubscribed)
@@ -125,6 +127,8 @@ class RedisBus:
                 held.append(lock)
             calls = [(topic, self._numbering(messages)) for topic, messages in batches]
             replies = await self._publish_calls(calls)
+            for topic, messages in batches:
+                self.sent.update(bus.kind_of(topic, message.channel) for message in messages)
         finally:
             for lock in held:
                 lock.release()

@@ -31,6 +31,14 @@ class _Way(NamedTuple):
     deltas: DeltaEncoding | None  # who gets these takes differences
 
 
+class _Built(NamedTuple):
+    """The finished bytes of some viewers."""
+
+    full: bytes
+    lean: bytes  # without the droppable lane
+    messages: int  # in `full`
+
+
 class Job:
     """`due` on its way to the viewers of `topic`."""
 
@@ -48,6 +56,7 @@ class Job:
         "_topic",
         "bytes",
         "frames",
+        "messages",
     )
 
     def __init__(self, topic: Topic, due: Sequence[Publication]) -> None:
@@ -63,11 +72,12 @@ class Job:
         self._early: set[Viewer] = set()
         self._places: dict[Viewer, tuple[int, int]] | None = None  # group and index, once asked for
         self._lines: dict[Encoding, list[Line]] = {}
-        self._built: dict[Audience, tuple[bytes, bytes]] = {}
+        self._built: dict[Audience, _Built] = {}
         deltas = any(channel.rules.delta for channel in topic.channels.values())
         self._bases = [self._take_base(item) for item in due] if deltas else []
         self._patches: dict[int, bytes | None] = {}  # by the index in `due`
         self.frames = 0  # written so far, one a viewer
+        self.messages = 0  # in these
         self.bytes = 0
 
     def _take_base(self, item: Publication) -> bytes | None:
@@ -128,20 +138,21 @@ class Job:
         self._write([viewer], self._rest[group][0])
 
     def _write(self, viewers: Sequence[Viewer], audience: Audience) -> None:
-        frame, lean = self._frames(audience)
+        frame, lean, messages = self._frames(audience)
         self.frames += len(viewers)
+        self.messages += len(viewers) * messages
         self.bytes += len(viewers) * len(frame)
         write_all(viewers, frame, lean)
 
-    def _frames(self, audience: Audience) -> tuple[bytes, bytes]:
-        """The finished bytes of these viewers, and those without the droppable lane."""
+    def _frames(self, audience: Audience) -> _Built:
+        """What these viewers get."""
         wanted = Audience(audience.channels & self._named, audience.variant)
         built = self._built.get(wanted)
         if built is None:
             built = self._built[wanted] = self._build(wanted)
         return built
 
-    def _build(self, wanted: Audience) -> tuple[bytes, bytes]:
+    def _build(self, wanted: Audience) -> _Built:
         encoding = wanted.variant.encoding
         lines = self._lines.get(encoding)
         if lines is None:
@@ -150,8 +161,8 @@ class Job:
         kept = [line for _, droppable, line in mine if not droppable]
         full = wanted.variant.frames([line for _, _, line in mine])
         if len(kept) == len(mine):
-            return full, full
-        return full, wanted.variant.frames(kept) if kept else b""
+            return _Built(full, full, len(mine))
+        return _Built(full, wanted.variant.frames(kept) if kept else b"", len(mine))
 
     def _encode(self, encoding: Encoding) -> list[Line]:
         ways: dict[str, _Way] = {}

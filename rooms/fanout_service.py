@@ -26,15 +26,15 @@ ACTIVE_SECONDS = 2.0  # a topic without a frame for so long wants none of the lo
 
 log = logging.getLogger(__name__)
 
-OnFrame = Callable[[float, int, int], None]
+OnFrame = Callable[[float, Job], None]
 
 
 class FanOut:
     """
     The clock of a hub. `busy_seconds` is the loop's thread's own time (`time.thread_time`).
 
-    `on_frame(seconds, viewers, bytes)` is told of every frame: how long its oldest publication
-    waited here until the last viewer had it, and how much was written.
+    `on_frame(seconds, job)` is told of every frame: how long its oldest publication waited here
+    until the last viewer had it, and what counted how much was written.
     """
 
     def __init__(self, hub: Hub, busy_seconds: Callable[[], float]) -> None:
@@ -47,7 +47,7 @@ class FanOut:
         self._other = 0.0  # share of the loop's time that is not for frames
         self._spent = 0.0  # seconds for frames since the last look
         self._looked: tuple[float, float] | None = None  # wall and busy time at the last look
-        self.on_frame: OnFrame = lambda seconds, viewers, size: None
+        self.on_frame: OnFrame = lambda seconds, job: None
         hub.on_due(self._due)
 
     def _due(self, topic: Topic) -> None:
@@ -87,7 +87,7 @@ class FanOut:
             for channel in list(topic.channels.values()):
                 self._hub.lose(topic, channel)
         topic.job = None
-        self.on_frame(0.0, job.frames, job.bytes)
+        self.on_frame(0.0, job)
 
     def tick(self, topic: Topic) -> float:
         """Seconds between two frames of the topic as things are now; 0 = at once."""
@@ -149,7 +149,7 @@ class FanOut:
     def _end(self, topic: Topic, job: Job, since: float) -> None:
         if topic.job is job:
             topic.job = None
-        self.on_frame(asyncio.get_running_loop().time() - since, job.frames, job.bytes)
+        self.on_frame(asyncio.get_running_loop().time() - since, job)
         if topic.pending and topic.job is None:
             self._due(topic)
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Raw
 
-from rooms import fossil
+from rooms import bus, fossil
 from rooms.bus import Position, Publication
 
 MAX_ID = 2**32 - 1  # a command's id is a uint32
@@ -29,8 +29,7 @@ FLAG_REJECT_UNRECOVERED = 2  # subscribe.flag: answer error 112 instead of `reco
 NESTED = 3  # levels of objects inside a command: its request, `subs`, one of them
 PAYLOAD = "data"  # of a request: whatever JSON, null included
 
-JOIN = "\x1fjoin:"  # prefix of the hidden channel that carries joins; no client can name it
-LEAVE = "\x1fleave:"
+JOIN, LEAVE = bus.JOIN, bus.LEAVE  # prefixes of hidden channels
 
 
 class BadCommand(ValueError):

@@ -76,6 +76,7 @@ class Gateway:
         self.closes: Counter[int] = Counter()  # for the metrics: how often with which code
         self.bytes_in = 0  # for the metrics: of viewer sockets, before TLS
         self.frames_skipped = 0  # of danmaku alone, for viewers past the soft mark
+        self.messages_out = 0  # replies, and pushes to one client alone
         self.bytes_out = 0  # to one client alone; what many get is counted by the hub
         self.wheel = Wheel(options.step_seconds)
         self.admission = Admission(options.connects_per_second)

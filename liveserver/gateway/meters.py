@@ -24,6 +24,7 @@ from liveserver.metrics import PREFIX, Figures
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
     from liveserver.gateway.remote import Remote
+    from rooms.fanout import Job
 
 #: seconds: from a fraction of a tick to what an SDK gives up at
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -112,13 +113,15 @@ class Meters:
         )
 
         self.frames_out = 0  # of channels, one for each viewer
+        self.messages_out = 0  # in these
         self.frame_bytes_out = 0
 
-    def frame(self, seconds: float, viewers: int, size: int) -> None:
+    def frame(self, seconds: float, job: "Job") -> None:
         """Count one frame of a topic: how long its oldest part was here, to how many it went."""
         self.broadcast.observe(seconds)
-        self.frames_out += viewers
-        self.frame_bytes_out += size
+        self.frames_out += job.frames
+        self.messages_out += job.messages
+        self.frame_bytes_out += job.bytes
 
     def _command_figures(self) -> Iterable[Metric]:
         doc = "From a command's turn to its answer; a publication's includes its tick"
@@ -169,6 +172,19 @@ def _figures(gateway: "Gateway", remote: "Remote") -> Iterable[Metric]:
     yield _counter(
         "transport_frames_sent", "Frames of channels written to viewers", meters.frames_out
     )
+    yield _by_kind(
+        "transport_messages_sent",
+        "Messages to clients: pushes of channels, and what is for one client alone",
+        push=meters.messages_out,
+        reply=gateway.messages_out,
+    )
+    yield _by_kind(
+        "transport_messages_sent_size",
+        "The same in bytes of finished frames",
+        push=meters.frame_bytes_out,
+        reply=gateway.bytes_out,
+    )
+    yield _counter("transport_outgoing_close_count", "Ends told to clients", gateway.closes.total())
     dropped = CounterMetricFamily(
         f"{PREFIX}_node_dropped_messages",
         "Messages of viewers that not everybody got, by reason",
@@ -184,6 +200,13 @@ def _figures(gateway: "Gateway", remote: "Remote") -> Iterable[Metric]:
         gateway.admission.refused,
     )
     yield _counter("hub_gaps_filled", "Gaps of a channel filled from history", hub.gaps_filled)
+
+
+def _by_kind(name: str, doc: str, **counts: int) -> Metric:
+    family = CounterMetricFamily(f"{PREFIX}_{name}", doc, labels=["frame_type"])
+    for kind, count in counts.items():
+        family.add_metric([kind], count)
+    return family
 
 
 def _gauge(name: str, doc: str, value: float) -> Metric:

@@ -111,6 +111,7 @@ class Peer(asyncio.Protocol, ABC):
         if not self.open:
             return
         frame = self.variant.own_frames(messages)
+        self.gateway.messages_out += len(messages)
         self.gateway.bytes_out += len(frame)
         self._put(frame)
 

@@ -15,6 +15,9 @@ async def test_commands_errors_and_closes_are_counted(place: Place, unique: str)
         await client.until(lambda: client.pubs(unique))
         assert place.figure("node_broadcast_duration_seconds_count") >= 1
         assert place.figure("transport_frames_sent_total") >= 1
+        assert place.figure("transport_messages_sent_total", frame_type="push") >= 1
+        assert place.figure("transport_messages_sent_total", frame_type="reply") >= 4
+        assert place.figure("transport_messages_sent_size_total", frame_type="push") > 40
         assert place.figure("client_num_reply_errors_total", method="subscribe", code="102") == 1
         assert place.figure("client_command_duration_seconds_count", method="subscribe") == 2
         assert place.figure("client_command_duration_seconds_count", method="publish") == 1
@@ -27,6 +30,7 @@ async def test_commands_errors_and_closes_are_counted(place: Place, unique: str)
         await client.ws.send("rubbish")
         assert await client.until_closed() == (3501, "bad request")
         assert place.figure("client_num_server_disconnects_total", code="3501") == 1
+        assert place.figure("transport_outgoing_close_count_total") == 1
     assert place.figure("client_connections_accepted_total", transport="websocket") == 2
 
 

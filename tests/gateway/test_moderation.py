@@ -142,9 +142,13 @@ async def test_a_worker_that_just_started_knows_who_is_muted(
             assert code == 103 and message.startswith("banned: ")
             code, message = await publish(ben, f"chat:{unique}", "www.example.org")
             assert code == 1009 and message.startswith("link: ")
+            await ben.ok("subscribe", channel=f"chat:{unique}")
             assert await publish(ben, f"chat:{unique}", "no link") == (0, "")
+            await ben.until(lambda: ben.pubs(f"chat:{unique}"))
         figure = new.place.figure
         assert figure("guard_refused_messages_total", reason="banned") == 1
+        assert figure("node_messages_sent_count_total", type="pub") == 1
+        assert figure("node_messages_received_count_total", type="pub") >= 1
         assert figure("guard_refused_messages_total", reason="link") == 1
 
 

@@ -177,6 +177,8 @@ async def test_one_scrape_tells_of_all_processes(two: Two, unique: str) -> None:
             text = (await there.metrics.scrape()).decode()
         clients = [line for line in text.splitlines() if line.startswith("liveserver_node_num_cl")]
         assert sorted(line[-3:] for line in clients) == ["0.0", "1.0"]
+        nodes = [one for one in text.splitlines() if one.startswith("liveserver_node_num_nodes{")]
+        assert [line[-3:] for line in nodes] == ["2.0", "2.0"]
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
