@@ -160,6 +160,26 @@ const behaviours = {
     await Promise.all([leave(one), leave(two)]);
   },
 
+  'a burst of commands is answered whole, on the one connection': async () => {
+    const client = await connect();
+    const disconnects = [];
+    client.on('connecting', (context) => disconnects.push(context));
+    const subscription = client.newSubscription(fresh('recovery:'));
+    const numbers = [];
+    subscription.on('publication', (context) => numbers.push(get(context.data).n));
+    subscription.subscribe();
+    await subscription.ready(PATIENCE);
+    const many = Array.from({ length: transport === 'websocket' ? 1000 : 200 }, (_, n) => n);
+    await Promise.all(many.map((n) => subscription.publish(put({ n }))));
+    const histories = await Promise.all(many.map(() => subscription.history({ limit: 1, reverse: true })));
+    assert.ok(histories.every((one) => one.offset === many.length));
+    await eventually(() => numbers, () => numbers.length === many.length);
+    assert.deepEqual(numbers.toSorted((a, b) => a - b), many);
+    if (transport === 'websocket') assert.deepEqual(numbers, many); // requests may overtake each other
+    assert.deepEqual(disconnects, []);
+    await leave(client);
+  },
+
   'tokens that name no user are for anonymous people, asked for once each': async () => {
     const asked = { connection: 0, subscriptions: 0 };
     const client = make({
