@@ -130,11 +130,13 @@ class Payments(RuleBasedStateMachine):
         self.ask(coupon)
 
     def teardown(self) -> None:
-        if self.tables.products:
-            self.bank.is_silent, self.asking = False, self.new_asking()
-            self.settle()
-        self.run(self.shop.stop())
-        self.loop.close()
+        try:
+            if self.tables.products:
+                self.bank.is_silent, self.asking = False, self.new_asking()
+                self.settle()
+        finally:
+            self.run(self.shop.stop())
+            self.loop.close()
 
     @property
     def tables(self) -> Any:
