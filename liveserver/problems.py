@@ -45,6 +45,7 @@ PROBLEMS: dict[str, Problem] = {
     "rate-limited": Problem(429, 111, "Too fast", temporary=True),
     "internal": Problem(500, 100, "Something went wrong here", temporary=True),
     "unavailable": Problem(503, 100, "Not available right now", temporary=True),
+    "outcome-unknown": Problem(504, 1016, "Perhaps done: look first"),
 }
 
 Refusal = rooms.errors.Refusal | orders.errors.Refusal

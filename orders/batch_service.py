@@ -14,7 +14,7 @@ import msgspec
 
 from orders.decide import Result, decide, what_is_missing
 from orders.desk import Desk
-from orders.errors import Invalid, LimitExceeded, Refusal, SoldOut, Unavailable
+from orders.errors import Invalid, LimitExceeded, OutcomeUnknown, Refusal, SoldOut
 from orders.lease import LEASE_MS, SaleClock
 from orders.ledger import (
     BadData,
@@ -31,15 +31,16 @@ from orders.ledger import (
 )
 from orders.memory import Memory
 from orders.news import News
-from orders.requests import REPEATABLE, AnyRequest, Placing, Reserve
+from orders.requests import AnyRequest, Placing, Reserve, is_repeatable
 from orders.rows import OrderRow
 from orders.sale import check_repeat
 from orders.states import Outgoing
-from orders.waiting_service import Ask, WaitingLine
+from orders.waiting_service import LOOK_FIRST, Ask, WaitingLine, undecided
 
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 0.02  # before a batch that met a lock is tried again
+TAKEN_OVER = "another process has taken over"
 MAX_WRONG = 3  # times that memory may be wrong about one batch before the batch is halved
 
 
@@ -105,7 +106,8 @@ class Merger:
                 failure, part = await self._try(part)
             except LeaseLost:
                 for left in (part, *parts):
-                    self._answer_all(left, "another process has taken over: repeat with the key")
+                    for ask in left:
+                        self._line.answer(ask, undecided(TAKEN_OVER, ask.request))
                 raise
             except Failure as broken:
                 self._keep([ask for left in (*parts, part) for ask in left], broken)
@@ -121,14 +123,17 @@ class Merger:
                 self._line.put_back(await self._attempt(asks))
                 return None, []
             except Busy as failure:
+                self._line.unclaim(asks)
                 log.info("writer %s: busy: %s", self._holder, failure)
                 await asyncio.sleep(BUSY_SECONDS)
             except MemoryWrong as failure:
+                self._line.unclaim(asks)
                 wrong += 1
                 await self.reload(str(failure))
                 if wrong >= MAX_WRONG:
                     return failure, asks
             except BadData as failure:
+                self._line.unclaim(asks)
                 return failure, asks
 
     def _halve(self, asks: list[Ask], failure: Failure) -> list[list[Ask]]:
@@ -147,28 +152,33 @@ class Merger:
         outcome_unknown = isinstance(failure, Broken) and failure.outcome_unknown
         kept = []
         for ask in asks:
-            if outcome_unknown and not isinstance(ask.request, REPEATABLE):
-                self._line.answer(ask, Unavailable("not known whether it was done: look first"))
+            if outcome_unknown and ask.storing and not is_repeatable(ask.request):
+                self._line.answer(ask, OutcomeUnknown(LOOK_FIRST))
             else:
                 kept.append(ask)
         self._line.put_back(kept)
 
-    def _answer_all(self, asks: list[Ask], detail: str) -> None:
-        for ask in asks:
-            self._line.answer(ask, Unavailable(detail))
-
     async def _attempt(self, asks: list[Ask]) -> list[Ask]:
-        """Decide and commit a batch; the asks that must be decided again. All or nothing."""
+        """
+        Decide and commit a batch; the asks that must be decided again. All or nothing.
+
+        Where one of them can be withdrawn it is decided inside the transaction, whatever memory
+        holds: until the database has let us in, nothing is being stored.
+        """
         assert self.memory is not None
         memory, now, asked_ms = self.memory, self.now(), self._monotonic_ms()
         batch = [ask.request for ask in asks]
         wanted = what_is_missing(memory, batch, now)
         desk = Desk(memory, Facts(), now, self._new_id)
-        results = [] if wanted else self._decide(desk, batch, wanted)
-        if wanted or desk.is_dirty:
+        inside = bool(wanted) or self._line.has_once(asks)
+        results = [] if inside else self._decide(desk, batch, wanted)
+        if inside or desk.is_dirty:
             async with self._ledger.transaction(memory.fence, now) as transaction:
-                if wanted:
-                    desk = Desk(memory, await transaction.read(wanted), now, self._new_id)
+                if inside:
+                    facts = await transaction.read(wanted)
+                    asks = self._line.claim(asks)
+                    batch = [ask.request for ask in asks]
+                    desk = Desk(memory, facts, now, self._new_id)
                     results = self._decide(desk, batch, wanted)
                 again = await self._store(transaction, desk, batch, results)
             self.renewed_ms = asked_ms

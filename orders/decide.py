@@ -2,8 +2,8 @@
 Every request and what decides it, as one table; and one batch from requests to effects.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from orders import (
     decide_coupons,
@@ -18,6 +18,7 @@ from orders import (
     decide_waitlist,
     requests,
 )
+from orders.decide_once import Decide, Wants, decide_once, wants_once
 from orders.desk import Answer, Desk
 from orders.errors import Refusal
 from orders.ledger import MAX_ENDED_BESIDE_REQUESTS, MAX_ENDED_IN_A_BATCH, Wanted
@@ -33,8 +34,13 @@ MAX_TEXT_CHARS = 10_000  # of any field; the rules of each field are narrower
 class Rule(NamedTuple):
     """`wants`: what must be read first. `decide`: the answer, or a `Refusal`."""
 
-    wants: Callable[[Memory, Any, Wanted], None]
-    decide: Callable[[Desk, Any], Answer | Refusal]
+    wants: Wants
+    decide: Decide
+
+
+def _once(wants: Wants, decide: Decide) -> Rule:
+    """The rule of a request that may have a key."""
+    return Rule(wants_once(wants), decide_once(decide))
 
 
 RULES: dict[type, Rule] = {
@@ -43,8 +49,8 @@ RULES: dict[type, Rule] = {
     requests.EditShop: Rule(decide_shops.wants, decide_shops.edit),
     requests.SetSecret: Rule(decide_shops.wants, decide_shops.set_secret),
     requests.Inbound: Rule(decide_inbound.wants, decide_inbound.decide),
-    requests.CreateCoupon: Rule(decide_coupons.create_wants, decide_coupons.create),
-    requests.EditCoupon: Rule(decide_coupons.edit_wants, decide_coupons.edit),
+    requests.CreateCoupon: _once(decide_coupons.create_wants, decide_coupons.create),
+    requests.EditCoupon: _once(decide_coupons.edit_wants, decide_coupons.edit),
     requests.Pay: Rule(decide_payments.pay_wants, decide_payments.pay),
     requests.StartPayment: Rule(decide_payments.pay_wants, decide_payments.start),
     requests.Verdict: Rule(decide_payments.pay_wants, decide_payments.verdict),
@@ -55,15 +61,15 @@ RULES: dict[type, Rule] = {
     requests.Cancel: Rule(decide_orders.cancel_wants, decide_orders.cancel),
     requests.JoinWaitlist: Rule(decide_waitlist.join_wants, decide_waitlist.join),
     requests.LeaveWaitlist: Rule(decide_waitlist.leave_wants, decide_waitlist.leave),
-    requests.CreateProduct: Rule(decide_products.create_wants, decide_products.create),
-    requests.EditProduct: Rule(decide_products.edit_wants, decide_products.edit),
-    requests.AdjustStock: Rule(decide_products.adjust_wants, decide_products.adjust),
-    requests.SetGrant: Rule(decide_products.grant_wants, decide_products.set_grant),
-    requests.CreateSale: Rule(decide_sales.create_wants, decide_sales.create),
-    requests.EditSale: Rule(decide_sales.edit_wants, decide_sales.edit),
+    requests.CreateProduct: _once(decide_products.create_wants, decide_products.create),
+    requests.EditProduct: _once(decide_products.edit_wants, decide_products.edit),
+    requests.AdjustStock: _once(decide_products.adjust_wants, decide_products.adjust),
+    requests.SetGrant: _once(decide_products.grant_wants, decide_products.set_grant),
+    requests.CreateSale: _once(decide_sales.create_wants, decide_sales.create),
+    requests.EditSale: _once(decide_sales.edit_wants, decide_sales.edit),
     requests.HostLeft: Rule(decide_sales.host_wants, decide_sales.host_left),
     requests.HostBack: Rule(decide_sales.host_wants, decide_sales.host_back),
-    requests.CancelSale: Rule(decide_sales.cancel_wants, decide_sales.cancel),
+    requests.CancelSale: _once(decide_sales.cancel_wants, decide_sales.cancel),
     requests.Note: Rule(decide_products.note_wants, decide_products.note),
 }
 

@@ -15,6 +15,7 @@ from orders.memory import Memory
 from orders.order import edge
 from orders.rows import (
     VOID_WANTED,
+    AnswerRow,
     CouponBuyerDelta,
     CouponDelta,
     EdgeRow,
@@ -107,6 +108,7 @@ class Desk:
         self.stock: dict[str, StockDelta] = {}
         self.shops: dict[str, ShopRow] = {}
         self.products_changed: set[str] = set()
+        self.kept: dict[tuple[str, str], tuple[str, Answer]] = {}  # (owner, key) of this batch
         self.out = Effects()
         for row in facts.sales.values():
             self._compare(row)
@@ -188,6 +190,17 @@ class Desk:
         self.shops[row.merchant] = row
         self.out.shops = [other for other in self.out.shops if other.merchant != row.merchant]
         self.out.shops.append(row)
+
+    # ── answers that have a key ─────────────────────────────────────────────────────────────
+
+    def known_answer(self, place: tuple[str, str]) -> tuple[str, Answer] | None:
+        """(fingerprint, answer) that this (owner, key) had, in this batch or before."""
+        row = self.facts.answers.get(place)
+        return self.kept.get(place) if row is None else (row.fingerprint, row.answer.encode())
+
+    def keep_answer(self, place: tuple[str, str], fingerprint: str, answer: Answer) -> None:
+        """Store what (owner, key) is answered, with what was done for it."""
+        self.kept[place] = (fingerprint, answer)
 
     # ── stock and grants ────────────────────────────────────────────────────────────────────
 
@@ -404,6 +417,13 @@ class Desk:
             (row for row in self.stock.values() if row.total or row.committed),
             key=lambda row: row.product_id,
         )
+        out.answers = [
+            AnswerRow(
+                owner=owner, key=key, fingerprint=fingerprint, at=self.now,
+                answer=(answer if isinstance(answer, bytes) else answer()).decode(),
+            )
+            for (owner, key), (fingerprint, answer) in self.kept.items()
+        ]  # fmt: skip
         out.grants_used = _summed(out.grants_used)
         _sum_coupons(out)
         for order_id, known in self.order_base.items():
@@ -427,7 +447,7 @@ class Desk:
     def is_dirty(self) -> bool:
         """Whether there is anything to commit."""
         return bool(
-            self.new_orders or self.out or self.order_base or self.stock
+            self.new_orders or self.out or self.order_base or self.stock or self.kept
             or any(draft.changed for draft in self.sales.values())
             or any(line.changed for line in self.lines.values())
         )  # fmt: skip

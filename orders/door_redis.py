@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -20,14 +20,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from orders.decide import check_request
-from orders.errors import BY_PROBLEM, Invalid, Refusal, Unavailable
+from orders.errors import BY_PROBLEM, Invalid, OutcomeUnknown, Refusal, Unavailable
 from orders.ledger import Answers
-from orders.requests import AnyRequest, Reserve
+from orders.requests import AnyRequest, Reserve, is_repeatable
 from orders.service import Writer
 from orders.waiting_service import (
+    LOOK_FIRST,
     MAX_AGE_MS,
     MAX_BATCH,
     MAX_WAITING,
+    NOT_DONE,
+    REPEAT,
     Answered,
     Done,
     Patience,
@@ -46,7 +49,7 @@ MAX_QUEUE = 10_000  # questions in Redis, like the waiters of one node
 MAX_PUSH = 500  # questions a call, so that one call stays short
 
 ERRORS = (RedisError, OSError, asyncio.TimeoutError)
-FAR = "the writer cannot be reached: repeat with the same key"
+FAR = "the writer cannot be reached"
 
 #: Announce a fence, unless a newer one is there.
 ANNOUNCE = """
@@ -121,6 +124,14 @@ class Names:
         return f"{self._prefix}:node:{node}"
 
 
+class _Waiting(NamedTuple):
+    """A question on its way, and who waits for its answer."""
+
+    done: Callable[[Answered], None]
+    since: float
+    request: AnyRequest
+
+
 class RedisDoor:
     """The gateway's end (`orders.requests.Door`). `node` is unique to this process start."""
 
@@ -136,10 +147,10 @@ class RedisDoor:
         self._redis = connect(redis_url)
         self._node = node
         self._answers = answers
-        self._patience = Patience(self.submit, answers)
+        self._patience = Patience(self.submit, answers, self.withdraw)
         self._refusal = refusal  # what is known here already, see `orders.states`
         self._names = Names(prefix)
-        self._waiting: dict[int, tuple[Callable[[Answered], None], float]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._outgoing: list[tuple[int, bytes]] = []  # bounded by `_waiting`
         self._last = 0
         self._fence: int | None = None
@@ -158,14 +169,14 @@ class RedisDoor:
         """Stop; whoever still waits is told to repeat."""
         await _end(self._tasks)
         for number in list(self._waiting):
-            self._finish(number, Unavailable(FAR))
+            self._lose(number)
         await self._redis.aclose()
 
     async def ask(self, request: AnyRequest) -> bytes:
         """See `orders.requests.Door`."""
         if (refusal := self._known_refusal(request)) is not None:
             raise refusal
-        return await wait_for_answer(request, self.submit, self._answers)
+        return await wait_for_answer(request, self.submit, self._answers, self.withdraw)
 
     def place(self, request: AnyRequest, done: Done) -> None:
         """See `orders.requests.Door`."""
@@ -199,14 +210,38 @@ class RedisDoor:
         except (TypeError, ValueError, RecursionError) as error:
             done(Invalid(f"the request is not JSON: {error}"))
         else:
-            self._waiting[self._last] = (done, asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self._waiting[self._last] = _Waiting(done, now, request)
             self._outgoing.append((self._last, question))
             self._ready.set()
 
     def _finish(self, number: int, result: Answered) -> None:
         waiter = self._waiting.pop(number, None)
         if waiter is not None:
-            waiter[0](result)
+            waiter.done(result)
+
+    def _lose(self, number: int) -> None:
+        """Nobody will answer this one any more."""
+        request = self._waiting[number].request
+        if is_repeatable(request):
+            self._finish(number, Unavailable(f"{FAR}: {REPEAT}"))
+        elif self._take_back(number):
+            self._finish(number, Unavailable(f"{FAR}: {NOT_DONE}"))
+        else:
+            self._finish(number, OutcomeUnknown(LOOK_FIRST))
+
+    def withdraw(self, request: AnyRequest) -> bool:
+        """Whether a request that nobody answered had not left this process, and now never will."""
+        for number, waiting in self._waiting.items():
+            if waiting.request is request:
+                return self._take_back(number)
+        return False
+
+    def _take_back(self, number: int) -> bool:
+        kept = [item for item in self._outgoing if item[0] != number]
+        taken = len(kept) < len(self._outgoing)
+        self._outgoing = kept
+        return taken
 
     # ── questions ───────────────────────────────────────────────────────────────────────────
 
@@ -252,10 +287,10 @@ class RedisDoor:
     def _forget_old(self) -> None:
         """Let go of those whose waiters have given up."""
         oldest = asyncio.get_running_loop().time() - MAX_AGE_MS / 1000
-        for number, (_done, since) in list(self._waiting.items()):
-            if since >= oldest:
+        for number, waiting in list(self._waiting.items()):
+            if waiting.since >= oldest:
                 break  # in the order in which they came
-            self._finish(number, Unavailable(FAR))
+            self._lose(number)
         self._outgoing = [item for item in self._outgoing if item[0] in self._waiting]
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────

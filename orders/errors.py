@@ -12,7 +12,8 @@ What a sale refuses, as values.
     ├── PriceUnconfirmed     a flash price under half the list price, not confirmed
     ├── InFlight             the same key is being worked on; ask again
     ├── KeyConflict          the same key came with another body
-    └── Unavailable          no answer in time; the same key is safe to repeat
+    ├── Unavailable          not done, or safe to repeat as it is: the detail says which
+    └── OutcomeUnknown       perhaps done, and not safe to repeat: look first
 
 `problem` is the stable name of the contract's table; `liveserver/problems.py` translates it once.
 """
@@ -79,11 +80,15 @@ class Unavailable(Refusal):
     problem = "unavailable"
 
 
+class OutcomeUnknown(Refusal):
+    problem = "outcome-unknown"
+
+
 #: problem name -> class, for refusals that travel between processes.
 BY_PROBLEM: dict[str, type[Refusal]] = {
     kind.problem: kind
     for kind in (
         Invalid, Forbidden, NotFound, SoldOut, LimitExceeded, NotStarted, Ended, WrongState,
-        PriceUnconfirmed, InFlight, KeyConflict, Unavailable,
+        PriceUnconfirmed, InFlight, KeyConflict, Unavailable, OutcomeUnknown,
     )
 }  # fmt: skip

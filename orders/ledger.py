@@ -17,6 +17,7 @@ import msgspec
 from orders.lease import Lease
 from orders.order import DEAD, TIMED
 from orders.rows import (
+    AnswerRow,
     CouponBuyerDelta,
     CouponDelta,
     CouponRow,
@@ -49,6 +50,12 @@ from orders.shapes import Order
 #: than doubled while 50,000 fell due.
 MAX_ENDED_IN_A_BATCH = 100
 MAX_ENDED_BESIDE_REQUESTS = 25  # the same in a batch that somebody waits for
+
+
+#: How long the answer of a request with a key is kept: longer than a system's retries go on.
+KEEP_ANSWERS_MS = 7 * 24 * 3_600_000
+#: Older ones that a batch which keeps new ones forgets: as many as it can add, so none pile up.
+MAX_FORGOTTEN = 1_000
 
 
 class Failure(Exception):
@@ -118,6 +125,7 @@ class Wanted(msgspec.Struct):
     coupons_asked: set[CouponAsked] = msgspec.field(default_factory=set)
     inbound: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (merchant, id)
     places: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (buyer, key)
+    answers: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (owner, key)
     due_at: int | None = None  # orders whose deadline came by then
     void_sale: str | None = None  # orders of this sale, to be cancelled or refunded
     void_after: str = ""  # only those with a greater id
@@ -128,7 +136,8 @@ class Wanted(msgspec.Struct):
             self.keys or self.orders or self.sales or self.products or self.skus or self.grants
             or self.payments or self.payments_of or self.refunds
             or self.coupons or self.coupon_codes or self.coupons_asked
-            or self.inbound or self.places or self.due_at is not None or self.void_sale is not None
+            or self.inbound or self.places or self.answers
+            or self.due_at is not None or self.void_sale is not None
         )  # fmt: skip
 
 
@@ -149,6 +158,7 @@ class Facts(msgspec.Struct):
     coupon_uses: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)  # (id, buyer)
     inbound: set[tuple[str, str]] = msgspec.field(default_factory=set)  # known ones
     places: dict[tuple[str, str], PlaceRow] = msgspec.field(default_factory=dict)
+    answers: dict[tuple[str, str], AnswerRow] = msgspec.field(default_factory=dict)
     due: list[str] = msgspec.field(default_factory=list)  # ids of `orders`, oldest first
     due_more: bool = False  # there may be more than these
     next_due_at: int | None = None  # the earliest deadline after `due_at`
@@ -186,6 +196,7 @@ class Effects(msgspec.Struct):
     notes: list[NoteRow] = msgspec.field(default_factory=list)
     place_moves: list[PlaceMove] = msgspec.field(default_factory=list)
     new_places: list[PlaceRow] = msgspec.field(default_factory=list)
+    answers: list[AnswerRow] = msgspec.field(default_factory=list)  # and old ones are forgotten
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__struct_fields__)

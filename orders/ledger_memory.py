@@ -20,6 +20,7 @@ from orders.tables_memory import (
     insert_orders,
     last_number,
     next_due,
+    write_answers,
     write_orders,
     write_places,
     write_products,
@@ -187,6 +188,7 @@ class MemoryTransaction:
         write_sales(self.draft, effects)
         write_orders(self.draft, effects)
         write_places(self.draft, effects)
+        write_answers(self.draft, effects)
 
     async def commit(self) -> None:
         await self.pause("before commit")

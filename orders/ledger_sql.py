@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, Table, event, func, select
+from sqlalchemy import Select, Table, delete, event, func, select, tuple_
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -20,6 +20,8 @@ from orders import schema_sql as t
 from orders.failures_sql import ERRORS, failure_of
 from orders.lease import Lease
 from orders.ledger import (
+    KEEP_ANSWERS_MS,
+    MAX_FORGOTTEN,
     Broken,
     Effects,
     Facts,
@@ -35,6 +37,7 @@ from orders.ledger import (
 from orders.order import VOIDABLE
 from orders.rows import (
     VOID_WANTED,
+    AnswerRow,
     CouponRow,
     GrantRow,
     OrderRow,
@@ -186,6 +189,9 @@ class SqlTransaction:
         if wanted.places:
             rows = await self._do.places_by_key.run(self._connection, sorted(wanted.places))
             facts.places |= {(row.buyer, row.key): row for row in _rows(PlaceRow, rows)}
+        if wanted.answers:
+            rows = await self._do.answers_of.run(self._connection, sorted(wanted.answers))
+            facts.answers |= {(row.owner, row.key): row for row in _rows(AnswerRow, rows)}
 
     async def _read_inbound(self, facts: Facts, wanted: Wanted) -> None:
         rows = await self._do.inbound_known.run(self._connection, sorted(wanted.inbound))
@@ -295,12 +301,20 @@ class SqlTransaction:
             (do.payments, out.payments), (do.payment_moves, out.payment_moves),
             (do.refunds, out.refunds), (do.edges, out.edges), (do.notes, out.notes),
             (do.place_moves, out.place_moves), (do.new_places, out.new_places),
+            (do.answers, out.answers),
         ):  # fmt: skip
             if rows:
                 result = await statement.run(self._connection, rows)
                 if result.rowcount != len(rows):
                     what = statement.sql.split("\n")[0][:60]
                     raise MemoryWrong(f"{what}: {result.rowcount} of {len(rows)} rows")
+        if out.answers:
+            await self._forget_answers(out.answers[0].at - KEEP_ANSWERS_MS)
+
+    async def _forget_answers(self, before: int) -> None:
+        a = t.kept_answer.c
+        old = select(a.owner, a.key).where(a.at < before).order_by(a.at).limit(MAX_FORGOTTEN)
+        await self._connection.execute(delete(t.kept_answer).where(tuple_(a.owner, a.key).in_(old)))
 
     async def commit(self) -> None:
         self.committing = True

@@ -22,6 +22,15 @@ class Request(msgspec.Struct, kw_only=True, tag_field="type"):
     actor: str = "system"
 
 
+class Keyed(Request, kw_only=True):
+    """
+    What staff may send with a key: (actor, key) is done once and answered with the same bytes for
+    as long as its answer is kept.
+    """
+
+    key: str | None = None
+
+
 class Reserve(Request, tag="reserve"):
     flash_sale: str
     buyer: str
@@ -52,7 +61,7 @@ class CreateOrder(Request, tag="create_order"):
     metadata: dict[str, Any] = {}
 
 
-class CreateCoupon(Request, tag="create_coupon"):
+class CreateCoupon(Keyed, tag="create_coupon"):
     merchant: str
     code: str
     kind: str  # "amount" | "percent"
@@ -65,7 +74,7 @@ class CreateCoupon(Request, tag="create_coupon"):
     ends_at: int | None = None
 
 
-class EditCoupon(Request, tag="edit_coupon"):
+class EditCoupon(Keyed, tag="edit_coupon"):
     coupon: str
     changes: dict[str, Any]  # any of budget_cents, per_buyer_limit, min_amount_cents, ends_at
 
@@ -176,7 +185,7 @@ class LeaveWaitlist(Request, tag="leave_waitlist"):
     buyer: str
 
 
-class CreateProduct(Request, tag="create_product"):
+class CreateProduct(Keyed, tag="create_product"):
     merchant: str
     sku: str
     title: str
@@ -190,25 +199,25 @@ class CreateProduct(Request, tag="create_product"):
     image_url: str | None = None
 
 
-class EditProduct(Request, tag="edit_product"):
+class EditProduct(Keyed, tag="edit_product"):
     product: str
     changes: dict[str, Any]  # any of title, description, terms, seller_name, prices, image_url
 
 
-class AdjustStock(Request, tag="adjust_stock"):
+class AdjustStock(Keyed, tag="adjust_stock"):
     product: str
     delta: int
     reason: str
 
 
-class SetGrant(Request, tag="set_grant"):
+class SetGrant(Keyed, tag="set_grant"):
     product: str
     room: str
     min_price_cents: int | None = None
     units_max: int | None = None
 
 
-class CreateSale(Request, tag="create_sale"):
+class CreateSale(Keyed, tag="create_sale"):
     room: str
     show: str | None
     sku: str
@@ -225,7 +234,7 @@ class CreateSale(Request, tag="create_sale"):
     host_away: HostAway = "go_on"
 
 
-class EditSale(Request, tag="edit_sale"):
+class EditSale(Keyed, tag="edit_sale"):
     flash_sale: str
     changes: dict[str, Any]  # any of units, per_buyer_limit, starts_at, ends_at (ms), host_away
     merchant: str | None = None  # the caller's own, or None for a streamer inside a grant
@@ -243,7 +252,7 @@ class HostBack(Request, tag="host_back"):
     flash_sale: str
 
 
-class CancelSale(Request, tag="cancel_sale"):
+class CancelSale(Keyed, tag="cancel_sale"):
     flash_sale: str
     orders: str  # "honour" | "void"
 
@@ -301,6 +310,11 @@ REPEATABLE = (
 )  # fmt: skip
 
 
+def is_repeatable(request: AnyRequest) -> bool:
+    """Whether it may be decided again: by what it is, or because it has a key."""
+    return isinstance(request, REPEATABLE) or getattr(request, "key", None) is not None
+
+
 class Door(Protocol):
     """The way to the writer: a function call in its own process, Redis between processes."""
 
@@ -309,8 +323,9 @@ class Door(Protocol):
         Hand a request to the writer and wait for its answer.
 
         Raises:
-            orders.errors.Refusal: What the writer decided, or `Unavailable` when it did not answer
-                in time. The outcome is then unknown: the same key gets the order or a fresh try.
+            orders.errors.Refusal: What the writer decided. When it did not answer in time:
+                `Unavailable` for what is safe to repeat and for what was certainly not done,
+                `OutcomeUnknown` for what may have been done and would be done twice.
         """
 
     def place(self, request: AnyRequest, done: Callable[[bytes | Refusal], None]) -> None:

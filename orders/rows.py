@@ -311,6 +311,16 @@ class InboundRow(Row):
     at: int
 
 
+class AnswerRow(Row):
+    """What a request with a key was answered. `fingerprint` tells it from another with the key."""
+
+    owner: str
+    key: str
+    fingerprint: str
+    answer: str
+    at: int
+
+
 class CouponRow(Row):
     """Money that a merchant gives to its buyers: `budget` and `used` are cents of discounts."""
 

@@ -243,6 +243,13 @@ shop = Table(
     CheckConstraint("keep_days > 0", name="keep_days"),
 )  # fmt: skip
 
+kept_answer = Table(
+    "kept_answer", metadata,
+    _text("owner", key=True), _text("key", key=True),
+    _text("fingerprint"), _text("answer"), _big("at"),
+    Index(None, "at"),
+)  # fmt: skip
+
 inbound = Table(
     "inbound", metadata,
     _text("merchant", key=True), _text("id", key=True), _big("at"),

@@ -12,9 +12,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from orders.batch_service import Merger
+from orders.batch_service import TAKEN_OVER, Merger
 from orders.decide import check_request
-from orders.errors import Forbidden, Refusal, Unavailable
+from orders.errors import Forbidden, Refusal
 from orders.lease import BEAT_MS, LEASE_MS, SaleClock, Watch
 from orders.ledger import Failure, LeaseLost, Ledger
 from orders.memory import Memory
@@ -22,12 +22,20 @@ from orders.news import News
 from orders.requests import AnyRequest, Pay, Reserve
 from orders.rows import SaleRow
 from orders.states import States, refused
-from orders.waiting_service import Answered, Done, Patience, WaitingLine, wait_for_answer
+from orders.waiting_service import (
+    Answered,
+    Done,
+    Patience,
+    WaitingLine,
+    undecided,
+    wait_for_answer,
+)
 
 log = logging.getLogger(__name__)
 
 CANDIDATE_SECONDS = 0.25  # between two looks at a lease that somebody holds
 RETRY_SECONDS = 0.5  # before a database that failed is tried again
+STOPPING = "the server is stopping"
 STOP_SECONDS = 5.0  # for the last batch at a clean end, half of what the process has
 
 
@@ -60,7 +68,7 @@ class Writer:
         self._demo_payments = demo_payments
         self._dead_holder = dead_holder
         self._line = WaitingLine(monotonic_ms)
-        self._patience = Patience(self.submit, ledger)
+        self._patience = Patience(self.submit, ledger, self._line.withdraw)
         self._merger = self.merging(
             ledger, self._line, holder=holder, monotonic_ms=monotonic_ms, new_id=new_id,
             on_news=on_news,
@@ -75,7 +83,7 @@ class Writer:
 
     async def ask(self, request: AnyRequest) -> bytes:
         """See `orders.requests.Door`."""
-        return await wait_for_answer(request, self.submit, self._ledger)
+        return await wait_for_answer(request, self.submit, self._ledger, self._line.withdraw)
 
     def place(self, request: AnyRequest, done: Done) -> None:
         """See `orders.requests.Door`."""
@@ -84,7 +92,7 @@ class Writer:
     def submit(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
         """Line up a request; `done` is called with its answer or refusal, perhaps at once."""
         if self._stopping:
-            done(Unavailable("the server is stopping: repeat with the same key"))
+            done(undecided(STOPPING, request))
         elif isinstance(request, Pay) and request.provider == "demo" and not self._demo_payments:
             done(Forbidden("demo payments exist only in the demo"))
         else:
@@ -177,7 +185,7 @@ class Writer:
             raise
         finally:
             self._merger.memory = None
-            self._line.refuse_all("the server is stopping: repeat with the same key")
+            self._line.refuse_all(STOPPING)
 
     async def _work(self) -> None:
         while not self._stopping:
@@ -187,7 +195,7 @@ class Writer:
             except LeaseLost:
                 log.warning("writer %s: another holder has the lease", self._holder)
                 self._fence = None
-                self._line.refuse_all("another process has taken over: repeat with the same key")
+                self._line.refuse_all(TAKEN_OVER)
             except Failure as failure:
                 log.warning("writer %s: %s: %s", self._holder, type(failure).__name__, failure)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -192,6 +192,12 @@ class Statements:
             " JOIN inbound o ON o.merchant = r.merchant AND o.id = r.id",
         )
         self.inbound = insert(dialect, t.inbound)
+        self.answers_of = select(
+            dialect,
+            (("owner", TEXT), ("key", TEXT)),
+            _join(t.kept_answer) + " ON o.owner = r.owner AND o.key = r.key",
+        )
+        self.answers = insert(dialect, t.kept_answer)
         shop_fields = [column.name for column in t.shop.columns if column.name != "merchant"]
         self.shops = insert(
             dialect,

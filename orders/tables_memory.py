@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from orders.lease import RELEASED, Lease
 from orders.ledger import (
+    KEEP_ANSWERS_MS,
     Effects,
     Facts,
     LeaseLost,
@@ -22,6 +23,7 @@ from orders.ledger import (
 )
 from orders.order import TIMED, VOIDABLE
 from orders.rows import (
+    AnswerRow,
     CouponRow,
     CouponUseRow,
     EdgeRow,
@@ -44,7 +46,7 @@ from orders.rows import (
 #: how many rows an UPDATE found: without it a refused change is only left out.
 GUARDS = (
     "fence", "unique key", "counter", "units", "limit", "state", "stock", "grant", "sequence",
-    "payment", "coupon", "sku", "place", "rowcount",
+    "payment", "coupon", "sku", "place", "answer", "rowcount",
 )  # fmt: skip
 
 
@@ -67,6 +69,7 @@ class Tables:
         self.coupon_uses: list[CouponUseRow] = []
         self.shops: MutableMapping[str, ShopRow] = {}
         self.inbound: MutableMapping[tuple[str, str], InboundRow] = {}
+        self.answers: MutableMapping[tuple[str, str], AnswerRow | None] = {}  # None: forgotten
         self.places: MutableMapping[int, PlaceRow] = {}
         self.place_keys: MutableMapping[tuple[str, str], int] = {}  # (buyer, key) -> n
         self.edges: MutableMapping[tuple[str, int], EdgeRow] = {}  # (order, sequence)
@@ -179,6 +182,10 @@ def find(tables: Tables, wanted: Wanted, facts: Facts) -> None:
     for mine in sorted(wanted.places):
         if mine in tables.place_keys:
             facts.places[mine] = copy.copy(tables.places[tables.place_keys[mine]])
+    for place in sorted(wanted.answers):
+        answer = tables.answers.get(place)
+        if answer is not None:
+            facts.answers[place] = answer
     for asked in wanted.skus:
         facts.skus[asked] = [
             row.id
@@ -355,6 +362,19 @@ def write_orders(tables: Tables, effects: Effects) -> None:
             tables.edges[at] = step
     tables.lines.extend(effects.lines)
     tables.notes.extend(effects.notes)
+
+
+def write_answers(tables: Tables, effects: Effects) -> None:
+    """The statements on the answers of requests with a key."""
+    for row in effects.answers:
+        place = (row.owner, row.key)
+        if not tables.refuses("answer", tables.answers.get(place) is None, f"key of {row.owner}"):
+            tables.answers[place] = row
+    if effects.answers:
+        before = effects.answers[0].at - KEEP_ANSWERS_MS
+        for place, known in list(tables.answers.items()):
+            if known is not None and known.at < before:
+                tables.answers[place] = None
 
 
 def write_places(tables: Tables, effects: Effects) -> None:

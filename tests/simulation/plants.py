@@ -179,6 +179,8 @@ class EarlyMerger(Merger):
         wanted = what_is_missing(memory, batch, now)
         async with self._ledger.transaction(memory.fence, now) as transaction:
             desk = Desk(memory, await transaction.read(wanted), now, self._new_id)
+            asks = self._line.claim(asks)
+            batch = [ask.request for ask in asks]
             results = self._decide(desk, batch, wanted)
             again = await _insert_orders(transaction, desk, batch, results)
             self._remember(desk, wanted)

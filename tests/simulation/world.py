@@ -397,7 +397,9 @@ class Gateway:
             if refusal is not None:
                 self.world.seen["refused by a gateway"] += 1
                 raise refusal
-        work = asyncio.ensure_future(wait_for_answer(request, self._submit, self._answers))
+        work = asyncio.ensure_future(
+            wait_for_answer(request, self._submit, self._answers, lambda _request: False)
+        )
         self._lives[work] = None
         try:
             return await asyncio.shield(work)

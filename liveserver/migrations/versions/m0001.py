@@ -222,6 +222,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("merchant", "id", name=op.f("pk_inbound")),
     )
     op.create_table(
+        "kept_answer",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("at", BIG, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("owner", "key", name=op.f("pk_kept_answer")),
+    )
+    op.create_index(op.f("ix_kept_answer_at"), "kept_answer", ["at"], unique=False)
+    op.create_table(
         "lease",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
