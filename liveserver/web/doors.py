@@ -48,7 +48,7 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         call.params = read.path_values(request)
         if route.query is not None:
             call.query = read.query_values(request, route.query)
-        if route.idempotent:
+        if route.idempotent or (route.keyable and read.KEY_HEADER in request.headers):
             call.key = read.idempotency_key(request)
         if route.request is not None:
             call.body = await read.json_body(request, route)

@@ -8,13 +8,15 @@ import msgspec
 
 from liveserver.access import ACTIONS
 from liveserver.problems import PROBLEMS
-from liveserver.web.read import KEY_CHARS_MAX
+from liveserver.web.read import KEY_CHARS_MAX, KEY_HEADER
 from liveserver.web.route import JSON, Route
 
 REF = "#/components/schemas/{name}"
 PROBLEM_MEDIA = "application/problem+json"
 PATH_NAME = re.compile(r"\{(\w+)\}")
 PATH_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,128}$"}
+KEY_REQUIRED = "Made by the client; the same key gets the same order again."
+KEY_ALLOWED = "Made by the client; repeated with the same key and body, it is done once."
 TAGS = {
     "people": "Sessions, accounts, settings",
     "rooms": "Rooms and what viewers see in them",
@@ -125,13 +127,13 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     ]
     if route.query is not None:
         found += _query_parameters(route.query)
-    if route.idempotent:
+    if route.idempotent or route.keyable:
         found.append(
             {
-                "name": "Idempotency-Key",
+                "name": KEY_HEADER,
                 "in": "header",
-                "required": True,
-                "description": "Made by the client; the same key gets the same order again.",
+                "required": route.idempotent,
+                "description": KEY_REQUIRED if route.idempotent else KEY_ALLOWED,
                 "schema": {"type": "string", "pattern": rf"^[!#-~]{{1,{KEY_CHARS_MAX}}}$"},
             }
         )
@@ -197,7 +199,9 @@ def _refusals(route: Route) -> list[tuple[str, int]]:
     if route.takes_body:
         names |= {"too-large", "unsupported-media-type"}
         statuses.add(("validation", 400))
-    if route.idempotent:
+    if route.keyable:
+        names |= {"idempotency-conflict", "outcome-unknown"}
+    if route.idempotent or route.keyable:
         statuses.add(("validation", 400))
     statuses |= {(name, PROBLEMS[name].status) for name in names}
     return sorted(statuses)

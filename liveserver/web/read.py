@@ -14,6 +14,7 @@ from liveserver.web.route import Route
 
 BODY_BYTES_MAX = 1024 * 1024  # contract: HTTP bodies
 BODY_SECONDS = 15.0  # a body that takes longer is given up
+KEY_HEADER = "Idempotency-Key"
 KEY_CHARS_MAX = 255
 PATH_VALUE = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
 PERSON = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}")  # `sub` of other systems' tokens
@@ -123,7 +124,7 @@ def texts(value: Any) -> Iterator[str]:
 
 def idempotency_key(request: web.Request) -> str:
     """The `Idempotency-Key`, with or without quotes. Raises Refused `validation`, status 400."""
-    raw = request.headers.get("Idempotency-Key", "").strip()
+    raw = request.headers.get(KEY_HEADER, "").strip()
     quoted = QUOTED.fullmatch(raw)
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else raw
     if not key:

@@ -98,6 +98,7 @@ class Route:
     media: str = JSON  # of the answer
     refuses: tuple[str, ...] = ()
     idempotent: bool = False  # an Idempotency-Key is required
+    keyable: bool = False  # one may be given: then it is done once
     stream_key: bool = False  # a Bearer may be a stream key, which the handler checks
     limit: Limit = "read"
     cross_origin: bool = False  # pages of listed origins may; nobody's cookie or token counts

@@ -32,7 +32,9 @@ async def create(call: Call) -> Created:
     fields = msgspec.structs.asdict(body)
     for name in ("starts_at", "ends_at"):
         fields[name] = None if fields[name] is None else parse_time(fields[name])
-    request = CreateCoupon(merchant=call.merchant, actor=call.who.user, **fields)
+    request = CreateCoupon(
+        merchant=call.merchant, actor=call.who.user, key=call.key or None, **fields
+    )
     raw = await call.services.door.ask(request)
     return Created(raw, f"/v1/coupons/{msgspec.json.decode(raw, type=Coupon).id}")
 
@@ -44,7 +46,12 @@ async def edit(call: Call) -> bytes:
         raise Refused("validation", "Nothing to change was given.")
     if changes.get("ends_at") is not None:
         changes["ends_at"] = parse_time(changes["ends_at"])
-    request = EditCoupon(coupon=call.params["coupon"], changes=changes, actor=call.who.user)
+    request = EditCoupon(
+        coupon=call.params["coupon"],
+        changes=changes,
+        actor=call.who.user,
+        key=call.key or None,
+    )
     return await call.services.door.ask(request)
 
 
@@ -71,6 +78,7 @@ ROUTES = [
         about=of_shop,
         answer=Coupon,
         status=201,
+        keyable=True,
         limit="write",
     ),
     Route(
@@ -83,6 +91,7 @@ ROUTES = [
         request=CouponChanges,
         about=of_coupon,
         answer=Coupon,
+        keyable=True,
         limit="write",
     ),
 ]

@@ -111,6 +111,7 @@ ROUTES = [
         request=ShopChanges,
         about=of_shop,
         answer=Shop,
+        refuses=("outcome-unknown",),
         limit="write",
     ),
     Route(
@@ -122,6 +123,7 @@ ROUTES = [
         tag="webhooks",
         about=of_shop,
         answer=SharedSecret,
+        refuses=("outcome-unknown",),
         limit="write",
     ),
     Route(

@@ -3,7 +3,6 @@
 import msgspec
 
 from liveserver import buying
-from liveserver.web.read import idempotency_key
 from liveserver.web.requests.common import Page
 from liveserver.web.requests.orders import (
     DeliveryAddress,
@@ -118,14 +117,13 @@ async def complete(call: Call) -> bytes:
 async def refund(call: Call) -> bytes:
     """With an Idempotency-Key the same refund is made once, however often it is asked for."""
     body: RefundWish = call.body
-    keyed = "Idempotency-Key" in call.request.headers
     return await call.services.door.ask(
         Refund(
             order=call.params["order"],
             amount_cents=body.amount_cents,
             restock=body.restock,
             reason=body.reason,
-            key=idempotency_key(call.request) if keyed else None,
+            key=call.key or None,
             actor=call.who.user,
         )
     )
@@ -277,7 +275,8 @@ ROUTES = [
         body_optional=True,
         about=of_order,
         answer=Order,
-        refuses=("invalid-state", "idempotency-conflict"),
+        refuses=("invalid-state",),
+        keyable=True,
         limit="write",
     ),
     Route(

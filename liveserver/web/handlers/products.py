@@ -39,7 +39,9 @@ async def list_products(call: Call) -> ProductList:
 
 async def create(call: Call) -> Created:
     fields = msgspec.structs.asdict(call.body)
-    request = CreateProduct(merchant=call.merchant, actor=call.who.user, **fields)
+    request = CreateProduct(
+        merchant=call.merchant, actor=call.who.user, key=call.key or None, **fields
+    )
     raw = await call.services.door.ask(request)
     made = msgspec.json.decode(raw, type=Product)
     return Created(raw, f"/v1/products/{made.id}")
@@ -57,7 +59,12 @@ async def edit(call: Call) -> bytes:
 
 
 async def _edit(call: Call, changes: dict[str, Any]) -> bytes:
-    request = EditProduct(product=call.params["product"], changes=changes, actor=call.who.user)
+    request = EditProduct(
+        product=call.params["product"],
+        changes=changes,
+        actor=call.who.user,
+        key=call.key or None,
+    )
     return await call.services.door.ask(request)
 
 
@@ -68,6 +75,7 @@ async def stock(call: Call) -> bytes:
         delta=body.delta,
         reason=body.reason,
         actor=call.who.user,
+        key=call.key or None,
     )
     return await call.services.door.ask(request)
 
@@ -103,6 +111,7 @@ async def put_grant(call: Call) -> bytes:
         min_price_cents=body.min_price_cents,
         units_max=body.units_max,
         actor=call.who.user,
+        key=call.key or None,
     )
     return await call.services.door.ask(request)
 
@@ -131,6 +140,7 @@ ROUTES = [
         answer=Product,
         status=201,
         refuses=("invalid-state",),
+        keyable=True,
         limit="write",
     ),
     Route(
@@ -154,6 +164,7 @@ ROUTES = [
         about=of_product,
         answer=Product,
         refuses=("invalid-state",),
+        keyable=True,
         limit="write",
     ),
     Route(
@@ -167,6 +178,7 @@ ROUTES = [
         about=of_product,
         answer=Product,
         refuses=("invalid-state", "limit-exceeded", "sold-out"),
+        keyable=True,
         limit="write",
     ),
     Route(
@@ -179,7 +191,7 @@ ROUTES = [
         body_media=pictures.MEDIA,
         about=of_product,
         answer=Product,
-        refuses=("invalid-state",),
+        refuses=("invalid-state", "outcome-unknown"),
         limit="write",
     ),
     Route(
@@ -203,6 +215,7 @@ ROUTES = [
         about=of_product,
         answer=Grant,
         refuses=("invalid-state",),
+        keyable=True,
         limit="write",
     ),
 ]

@@ -47,7 +47,7 @@ async def create(call: Call) -> Created:
     room = await call.services.rooms.get(call.params["room"])
     check_sells(room)
     usual = "guest" if call.services.options.demo else "account"
-    fields = msgspec.structs.asdict(body)
+    fields = msgspec.structs.asdict(body) | {"key": call.key or None}
     fields["buyers"] = body.buyers or usual
     if body.starts_at is not None:
         fields["starts_at"] = moment(body.starts_at, "starts_at")
@@ -91,7 +91,13 @@ async def edit(call: Call) -> bytes:
             changes[name] = moment(changes[name], name)
     sale = call.params["sale"]
     raw = await call.services.door.ask(
-        EditSale(flash_sale=sale, merchant=own_shop(call), changes=changes, actor=call.who.user)
+        EditSale(
+            flash_sale=sale,
+            merchant=own_shop(call),
+            changes=changes,
+            actor=call.who.user,
+            key=call.key or None,
+        )
     )
     await _told(call, "edited", raw)
     return raw
@@ -101,7 +107,7 @@ async def cancel(call: Call) -> bytes:
     body: SaleCancel = call.body
     sale = call.params["sale"]
     raw = await call.services.door.ask(
-        CancelSale(flash_sale=sale, orders=body.orders, actor=call.who.user)
+        CancelSale(flash_sale=sale, orders=body.orders, actor=call.who.user, key=call.key or None)
     )
     await _told(call, "cancelled", raw)
     return raw
@@ -131,6 +137,7 @@ ROUTES = [
         answer=FlashSale,
         status=201,
         refuses=(*SALE_REFUSES, "rehearsal"),
+        keyable=True,
         limit="write",
     ),
     Route(
@@ -154,6 +161,7 @@ ROUTES = [
         about=of_sale,
         answer=FlashSale,
         refuses=SALE_REFUSES,
+        keyable=True,
         limit="write",
     ),
     Route(
@@ -168,6 +176,7 @@ ROUTES = [
         about=of_sale,
         answer=FlashSale,
         refuses=SALE_REFUSES,
+        keyable=True,
         limit="write",
     ),
     Route(
