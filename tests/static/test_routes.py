@@ -17,8 +17,8 @@ MODULES = sorted(JS.rglob("*.js"))
 
 #: functions of the pages -> the method they send
 METHODS = {
-    "get": "GET", "read": "GET", "fetch": "GET", "post": "POST", "Whip": "POST", "patch": "PATCH",
-    "put": "PUT", "remove": "DELETE",
+    "get": "GET", "read": "GET", "fetch": "GET", "post": "POST", "once": "POST", "Whip": "POST",
+    "patch": "PATCH", "put": "PUT", "remove": "DELETE",
 }  # fmt: skip
 #: addresses of the API; the others are pages
 API = re.compile(r"/(v1|api|whip|whep|connection|emulation)(/|$)")

@@ -7,7 +7,7 @@
  * sale-confirm-low, sale-problem, sale-start
  */
 
-import { asProblem, path, post, put } from "../api.js";
+import { asProblem, path, put } from "../api.js";
 import { FlashCard } from "../components/flash-card.js";
 import { field } from "../components/product-bits.js";
 import { clock } from "../clock.js";
@@ -15,6 +15,7 @@ import { money } from "../format.js";
 import { cents, plainPrice } from "../format-more.js";
 import { fill, h, icon } from "../h.js";
 import { t } from "../i18n.js";
+import { once } from "../once.js";
 import { isRehearsing } from "../room-state.js";
 
 /** @typedef {import("../types.js").Product} Product */
@@ -186,7 +187,7 @@ export class SaleForm {
       ...(this.lowBox.checked ? { confirm_low_price: true } : {}),
     };
     const create = async () => {
-      await post(path`/v1/rooms/${this.store.id}/flash-sales`, body);
+      await once(path`/v1/rooms/${this.store.id}/flash-sales`, body);
       this.lowBox.checked = false;
       this.startsAt.value = "";
     };

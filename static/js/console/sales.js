@@ -6,7 +6,7 @@
  * sale-go-on, sale-hide, sale-cancel, cancel-sheet, cancel-honour (hold), cancel-void (hold)
  */
 
-import { patch, path, post, remove } from "../api.js";
+import { patch, path, remove } from "../api.js";
 import { countDown } from "../components/count-down.js";
 import { chip, priceBlock } from "../components/product-bits.js";
 import { makeSheet } from "../components/sheet.js";
@@ -15,6 +15,7 @@ import { count } from "../format.js";
 import { append, fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
+import { once } from "../once.js";
 import { phase, triedSales } from "../room-state.js";
 import { HOLD_MS, holdButton } from "./hold.js";
 
@@ -110,7 +111,7 @@ export class SaleList {
         hint: t("hold.hint", { n: HOLD_MS / 1000 }),
         className: orders === "void" ? "button danger block" : "button block",
         action: async (button) => {
-          const cancel = () => post(path`/v1/flash-sales/${sale.id}/cancel`, { orders });
+          const cancel = () => once(path`/v1/flash-sales/${sale.id}/cancel`, { orders });
           if (await this.actions.press(button, cancel, t("act.sale_cancelled", { title: sale.title }))) sheet.close();
         },
       });

@@ -7,7 +7,7 @@
  * coupon-problem; coupon-row (data-coupon, data-code, data-state), coupon-stop
  */
 
-import { get, patch, path, post } from "../api.js";
+import { get, patch, path } from "../api.js";
 import { clock } from "../clock.js";
 import { makeForm } from "../components/form.js";
 import { busy, chip, empty, field } from "../components/product-bits.js";
@@ -18,6 +18,7 @@ import { cents, dateTime } from "../format-more.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
+import { once } from "../once.js";
 import { complain } from "./bits.js";
 
 /** @typedef {import("../types.js").Coupon} Coupon */
@@ -128,7 +129,7 @@ export class Coupons {
     fit();
     const save = h("button", { type: "submit", class: "button primary block", testid: "coupon-save" }, t("common.save"));
     const send = async () => {
-      await post("/v1/coupons", {
+      await once("/v1/coupons", {
         code: code.value.trim(),
         kind: kind.value,
         value: kind.value === "percent" ? Number(share.value) : cents(off.value),

@@ -10,7 +10,7 @@
  * grant-save, grant-row
  */
 
-import { call, get, patch, path, post, put } from "../api.js";
+import { call, get, patch, path, put } from "../api.js";
 import { makeForm } from "../components/form.js";
 import { chip, empty, field, picture } from "../components/product-bits.js";
 import { makeSheet } from "../components/sheet.js";
@@ -20,6 +20,7 @@ import { cents, plainPrice } from "../format-more.js";
 import { fill, h, keyed } from "../h.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
+import { once } from "../once.js";
 import { complain } from "./bits.js";
 import { PICTURE_TYPES, fittingPicture } from "./picture.js";
 
@@ -118,7 +119,7 @@ export class Products {
         ...(image.value.trim() === (known?.image_url || "") ? {} : { image_url: image.value.trim() || null }),
       };
       if (known) await patch(path`/v1/products/${known.id}`, common);
-      else known = await post("/v1/products", { ...common, sku: sku.value.trim(), currency: currency.value, stock: Number(stock.value) });
+      else known = await once("/v1/products", { ...common, sku: sku.value.trim(), currency: currency.value, stock: Number(stock.value) });
       // A picture that is refused leaves the product made: the next press of the button changes it.
       if (known && file.files?.length) await call("PUT", path`/v1/products/${known.id}/image`, { body: await fittingPicture(file.files[0]), timeout: UPLOAD_TIMEOUT_MS });
       sheet.close();
@@ -144,7 +145,7 @@ export class Products {
     const reason = h("input", { type: "text", required: true, maxLength: 200, value: t("merchant.stock_reason"), testid: "stock-reason" });
     const save = h("button", { type: "submit", class: "button primary block", testid: "stock-save" }, t("common.save"));
     const send = async () => {
-      await post(path`/v1/products/${product.id}/stock`, { delta: Number(delta.value), reason: reason.value.trim() });
+      await once(path`/v1/products/${product.id}/stock`, { delta: Number(delta.value), reason: reason.value.trim() });
       sheet.close();
       await this.load();
     };
