@@ -153,14 +153,22 @@ class Bus(Protocol):
         """
 
     async def history(
-        self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
+        self,
+        topic: str,
+        channel: str,
+        *,
+        since: Position | None,
+        limit: int,
+        reverse: bool = False,
+        most_bytes: int = 0,
     ) -> History:
         """
         Read a channel's recent publications.
 
         `since` excludes its own offset; None means from the oldest kept (from the newest when
-        reversed). `limit` 0 asks for the position alone, negative for all that is kept. A channel's
-        epoch and top offset exist from the first call on, even with nothing published.
+        reversed). `limit` 0 asks for the position alone, negative for all that is kept; of these
+        come as many as have `most_bytes` together, at least one (0 = any size). A channel's epoch
+        and top offset exist from the first call on, even with nothing published.
         """
 
     async def forget(self, topic: str, channel: str) -> None:

@@ -213,7 +213,14 @@ class MemoryBus:
         return channel.kept if self._server.now() < channel.expires else []
 
     async def history(
-        self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
+        self,
+        topic: str,
+        channel: str,
+        *,
+        since: Position | None,
+        limit: int,
+        reverse: bool = False,
+        most_bytes: int = 0,
     ) -> History:
         self._reach()
         known = self._server.channel(topic, channel)
@@ -226,7 +233,8 @@ class MemoryBus:
                 for p in found
                 if (p.offset < since.offset if reverse else p.offset > since.offset)
             ]
-        return History(found if limit < 0 else found[:limit], Position(known.epoch, known.top))
+        found = found if limit < 0 else found[:limit]
+        return History(_within(found, most_bytes), Position(known.epoch, known.top))
 
     async def forget(self, topic: str, channel: str) -> None:
         self._reach()
@@ -319,3 +327,13 @@ class MemoryBus:
 
     def _has_state(self, room: str) -> bool:
         return self._server.topic(room).state_run == self._server.run
+
+
+def _within(found: list[Publication], most_bytes: int) -> list[Publication]:
+    """As many as have these bytes together, at least one; 0 = all."""
+    size = 0
+    for count, item in enumerate(found):
+        size += len(item.data) + len(item.info)
+        if most_bytes and count and size > most_bytes:
+            return found[:count]
+    return found

@@ -153,7 +153,19 @@ local function publish_each(keys, args)
   return outcomes
 end
 
--- channel, fresh epoch, '' or the offset to begin after, limit, '1' for newest first
+-- As many of the entries as have these bytes together, at least one; 0 = all.
+local function within(entries, most)
+  if most == 0 then return entries end
+  local few = {}
+  for at, entry in ipairs(entries) do
+    most = most - #entry[2][2] - #entry[2][4]
+    if most < 0 and at > 1 then break end
+    few[at] = entry
+  end
+  return few
+end
+
+-- channel, fresh epoch, '' or the offset to begin after, limit, '1' for newest first, bytes at most
 local function history(keys, args)
   local prefix, channel, limit = keys[1], args[1], tonumber(args[4])
   local epoch, offset = position(prefix, channel, args[2])
@@ -172,7 +184,7 @@ local function history(keys, args)
   if limit > 0 then
     call[5], call[6] = 'COUNT', limit
   end
-  return {epoch, offset, redis.call(unpack(call))}
+  return {epoch, offset, within(redis.call(unpack(call)), tonumber(args[6]))}
 end
 
 -- channel, fresh epoch, epoch, then offset and data of each publication to be replaced

@@ -154,12 +154,20 @@ class RedisBus:
         return [*head, _packed(messages)]
 
     async def history(
-        self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
+        self,
+        topic: str,
+        channel: str,
+        *,
+        since: Position | None,
+        limit: int,
+        reverse: bool = False,
+        most_bytes: int = 0,
     ) -> History:
         after = "" if since is None else since.offset
         epoch, offset, entries = await self._call(
-            "history", topic, channel, self._fresh(), after, limit, "1" if reverse else "0"
-        )
+            "history", topic, channel, self._fresh(), after, limit, "1" if reverse else "0",
+            most_bytes,
+        )  # fmt: skip
         position = Position(epoch.decode(), int(offset))
         publications = [
             Publication(

@@ -16,7 +16,7 @@ from rooms.bus import Bus, History, Position
 from rooms.channels import Rules
 from rooms.errors import Refusal, Unavailable
 from rooms.fanout_service import FanOut
-from rooms.hub import Entered, Gap, Hub
+from rooms.hub import RECOVERY_BYTES, Entered, Gap, Hub
 from rooms.reading_service import SharedPositions
 
 CHECK_SECONDS = 1.0  # between two gap checks: how long a silent loss may go unnoticed
@@ -148,7 +148,9 @@ class HubService:
         """What follows `since`, or the position alone, which a crowd reads together."""
         if since is None:
             return History([], await self._positions.of(topic.name, channel.name))
-        return await self.bus.history(topic.name, channel.name, since=since, limit=limit)
+        return await self.bus.history(
+            topic.name, channel.name, since=since, limit=limit, most_bytes=RECOVERY_BYTES
+        )
 
     def unsubscribe(self, viewer: Viewer, topic_name: str, channel_name: str) -> None:
         """The viewer leaves. The topic itself is let go later, by the check."""

@@ -300,18 +300,20 @@ class Commands:
     ) -> None:
         since = Position(request.since.epoch, request.since.offset) if request.since else None
         most = rules.recovery_max
+        most_bytes = min(HISTORY_BYTES, self._gateway.options.answer_bytes // 2)
         read = await self._gateway.hub.bus.history(
             topic_of(request.channel),
             request.channel,
             since=since,
             limit=min(request.limit, most) if request.limit >= 0 else most,
             reverse=request.reverse,
+            most_bytes=most_bytes,
         )
         if since is not None and since.epoch not in ("", read.position.epoch):
             raise codes.Fail(codes.UNRECOVERABLE)
         publications = protocol.publications(read.publications)
         result = protocol.HistoryResult(
-            _first_of(publications, min(HISTORY_BYTES, self._gateway.options.answer_bytes // 2)),
+            _first_of(publications, most_bytes),
             read.position.epoch,
             read.position.offset,
         )

@@ -156,6 +156,25 @@ async def test_history_pages_backwards(nodes: Two, unique: str) -> None:
     assert await page(0, -1) == []
 
 
+async def test_a_page_of_history_is_bounded_in_bytes(nodes: Two, unique: str) -> None:
+    """As many as fit, at least one, from the side where the page begins; without a bound all."""
+    channel = f"chat:{unique}"
+    await nodes.one.publish(unique, [kept(channel, str(n) * 100) for n in range(1, 6)])
+
+    async def page(most_bytes: int, *, reverse: bool = False, limit: int = -1) -> list[int]:
+        found = await nodes.one.history(
+            unique, channel, since=None, limit=limit, reverse=reverse, most_bytes=most_bytes
+        )
+        assert found.position.offset == 5
+        return [p.offset for p in found.publications]
+
+    each = len((await nodes.one.history(unique, channel, since=None, limit=1)).publications[0].data)
+    assert await page(3 * each + 1) == await page(3 * each) == [1, 2, 3]
+    assert await page(3 * each, reverse=True) == [5, 4, 3]
+    assert await page(1) == await page(500, limit=1) == [1]
+    assert await page(0) == await page(10**6) == [1, 2, 3, 4, 5]
+
+
 async def test_history_keeps_the_newest_and_offsets_show_the_hole(nodes: Two, unique: str) -> None:
     """A channel keeps its size and no more; what is gone is seen by the first offset."""
     channel = f"chat:{unique}"

@@ -101,11 +101,20 @@ class FlakyBus(MemoryBus):
         return await self._call(lambda: base(topic, messages))
 
     async def history(
-        self, topic: str, channel: str, *, since: Position | None, limit: int, reverse: bool = False
+        self,
+        topic: str,
+        channel: str,
+        *,
+        since: Position | None,
+        limit: int,
+        reverse: bool = False,
+        most_bytes: int = 0,
     ) -> ports.History:
         base = super().history
         return await self._call(
-            lambda: base(topic, channel, since=since, limit=limit, reverse=reverse)
+            lambda: base(
+                topic, channel, since=since, limit=limit, reverse=reverse, most_bytes=most_bytes
+            )
         )
 
     async def snapshot(self, room: str) -> ports.Snapshot | None:
