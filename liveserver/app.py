@@ -384,7 +384,7 @@ async def _serving_gateway(
             yield
         finally:
             await listener.stop()
-            await asyncio.gather(gateway.drain(), runner.cleanup())
+            await asyncio.gather(gateway.drain(settings.config.drain_seconds), runner.cleanup())
 
 
 def _viewers(settings: WorkerSettings, parts: Parts, services: Services) -> tuple[Gateway, Control]:

@@ -24,6 +24,7 @@ MAX_HISTORY = 10_000  # messages a channel; each costs bus memory on every chann
 MAX_HISTORY_TTL_SECONDS = 31 * 86_400
 MAX_TICK_MS = 1_000  # a second is already felt as lag
 MAX_ARCHIVE_DAYS = 36_500  # a hundred years: more is a mistake
+MAX_DRAIN_SECONDS = 600  # a stop that takes longer looks like one that hangs
 MAX_PER_SECOND = 1_000_000  # beyond what one room or worker can do: a mistake
 MIN_HARD_MARK_BYTES = 512 * 1024  # one frame and one recovery must fit
 MAX_MARK_BYTES = 64 * 1024 * 1024  # a thousand slow viewers at more would fill any memory
@@ -74,6 +75,7 @@ class Config:
     api_key: str = field(default="", repr=False)
     metrics_allowed_cidrs: tuple[str, ...] = METRICS_ALLOWED
     workers: int = 1
+    drain_seconds: int = 2
     chat_per_second: int = 10
     danmaku_per_second: int = 20
     archive_days: int = 0
@@ -172,6 +174,12 @@ SETTINGS = (
         ",".join(METRICS_ALLOWED),
     ),
     Setting("WORKERS", read.whole_number(1, MAX_WORKERS), "gateway processes", "1"),
+    Setting(
+        "DRAIN_SECONDS",
+        read.whole_number(0, MAX_DRAIN_SECONDS),
+        "over how long a stopping gateway spreads the ends of its viewers",
+        "2",
+    ),
     Setting(
         "CHAT_PER_SECOND",
         read.whole_number(0, MAX_PER_SECOND),

@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 WORKER_COMMAND = [sys.executable, "-P", "-m", "liveserver.worker"]  # -P: not the current folder
 READY_SECONDS = 60.0  # a start on a small, busy machine takes a few
 FAILED_STARTS = 3  # ends in a row before the first "ready" that show a start as hopeless
-GATEWAY_STOP_SECONDS = 4.0  # tell the viewers, finish open requests
-ORDERS_STOP_SECONDS = 3.0  # commit the last batch, give the lease back; sum with Valkey's 2 s < 10
+GATEWAY_STOP_SECONDS = 2.5  # after DRAIN_SECONDS: viewers end their side, open requests
+ORDERS_STOP_SECONDS = 3.0  # commit the last batch, give the lease back; all and Valkey's 2 s < 10
 ROLL_SECONDS = 5.0  # before a list of processes that could not be written is tried again
 POLL_SECONDS = 0.02
 
@@ -330,8 +330,14 @@ class Supervisor:
             listener.close()
         doors = [child for child in self._children if "orders" not in child.roles]
         rest = [child for child in self._children if "orders" in child.roles]
-        await asyncio.gather(*(child.stop(GATEWAY_STOP_SECONDS) for child in doors))
-        await asyncio.gather(*(child.stop(ORDERS_STOP_SECONDS) for child in rest))
+        drain = self.config.drain_seconds + GATEWAY_STOP_SECONDS
+        await asyncio.gather(*(child.stop(drain) for child in doors))
+        await asyncio.gather(
+            *(
+                child.stop(ORDERS_STOP_SECONDS + (drain if "gateway" in child.roles else 0.0))
+                for child in rest
+            )
+        )
         if self._bus is not None:
             await self._bus.stop()
         if self._short_dir is not None:

@@ -38,7 +38,7 @@ RESTART_SECONDS = 1.0  # between the failure of a background part and its next b
 COUNT_SECONDS = 1.0  # between two counts of the viewers of each room
 LAG_SECONDS = 0.25  # between two looks at how late the event loop is
 CLOSES_AT_ONCE = 100  # of a drain: one slice, so that the others are still served in between
-DRAIN_SECONDS = 4.0  # for closing everyone; a stop of the whole server takes 10 s at most
+LEAVE_SECONDS = 2.0  # for clients to end their side, after the last of a drain was told to
 
 log = logging.getLogger(__name__)
 
@@ -174,34 +174,43 @@ class Gateway:
         if self._draining and not self.connections:
             self._all_gone.set()
 
-    async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
+    async def drain(self, seconds: float, *, leave_seconds: float = LEAVE_SECONDS) -> None:
         """
-        Close everyone with 3001, spread over the first half of `seconds`, and wait for the rest.
+        Close everyone with 3001, a large crowd spread over `seconds`, and wait `leave_seconds`.
 
         Commands that are being worked on are answered first. Whoever is still there at the end is
         cut off. The listener must have stopped accepting.
         """
         loop = asyncio.get_running_loop()
-        begin, everyone = loop.time(), list(self.connections)
         self._draining = True
-        if not everyone:
+        if not self.connections:
             self._all_gone.set()
-        slices = range(0, len(everyone), CLOSES_AT_ONCE)
-        for number, start in enumerate(slices, 1):
-            for connection in everyone[start : start + CLOSES_AT_ONCE]:
-                if not connection.session.busy:
-                    connection.close(codes.SHUTDOWN)
-            pause = begin + seconds / 2 * number / len(slices) - loop.time()
-            await asyncio.sleep(max(0.0, pause) if len(slices) > 1 else 0)
+        await self._close_all(seconds)
+        end = loop.time() + leave_seconds
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(begin + seconds):
+            async with asyncio.timeout_at(end):
                 await self._all_gone.wait()
         for connection in list(self.connections):
             connection.failed()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.presence.finish_errands(max(0.0, begin + seconds - loop.time()))
+        await self.presence.finish_errands(max(0.0, end - loop.time()))
+
+    async def _close_all(self, seconds: float) -> None:
+        """The first slice goes at once, the last after `seconds`."""
+        loop = asyncio.get_running_loop()
+        begin, everyone = loop.time(), list(self.connections)
+        starts = range(0, len(everyone), CLOSES_AT_ONCE)
+        for number, start in enumerate(starts):
+            if number:
+                due = begin + seconds * number / (len(starts) - 1)
+                await asyncio.sleep(max(0.0, due - loop.time()))
+            if self._all_gone.is_set():
+                return
+            for connection in everyone[start : start + CLOSES_AT_ONCE]:
+                if not connection.session.busy:
+                    connection.close(codes.SHUTDOWN)
 
 
 def _soon(turn: Callable[[], None]) -> None:

@@ -188,7 +188,7 @@ async def serving(
         yield Place(bus, gateway, rooms, rpc, port, tls is not None, metrics)
     finally:
         await listener.stop()
-        await gateway.drain(2.0)
+        await gateway.drain(0.0)
         await rooms.close()
         await server.shutdown(1.0)
         running.cancel()

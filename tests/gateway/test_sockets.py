@@ -6,7 +6,7 @@ import os
 import random
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
 import pytest
@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from liveserver.addresses import parse_networks
+from liveserver.gateway import gateway as gateway_module
 from rooms.protobuf import with_length
 from tests.gateway.conftest import Serve
 from tests.gateway.support import PATIENCE, Place, connected, dialled, raw_upgrade
@@ -347,13 +348,30 @@ async def test_a_drain_closes_everyone_with_3001(serve: Serve) -> None:
         id, line = client.line("rpc", {"method": "wait"})
         await client.ws.send(line)
         await place.methods.called.wait()
-        draining = asyncio.create_task(place.gateway.drain(1.0))
+        draining = asyncio.create_task(place.gateway.drain(0.0, leave_seconds=1.0))
         assert await silent.closed_with() == 3001
         place.methods.go_on.set()
         assert await client.until_closed() == (3001, "shutdown")
         assert client.replies[id]["rpc"] == {"data": "waited"}
         await draining
         assert not place.gateway.connections
+
+
+async def test_a_drain_spreads_the_ends_of_a_crowd(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One slice after the other: the first goes at once, the last at the end of the time."""
+    monkeypatch.setattr(gateway_module, "CLOSES_AT_ONCE", 1)
+    async with serve() as place, AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(connected(place, place.token("u")))
+                 for _ in range(3)]  # fmt: skip
+        ended = {asyncio.create_task(one.until_closed()) for one in crowd}
+        draining = asyncio.create_task(place.gateway.drain(1.0))
+        for left in (2, 1, 0):
+            done, ended = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+            assert [task.result() for task in done] == [(3001, "shutdown")]
+            assert len(ended) == left
+        await draining
 
 
 @settings(
