@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
-from liveserver.gateway import codes
+from liveserver.gateway import codes, expiry
 from liveserver.gateway.options import CHANNELS, HISTORY_BYTES
 from liveserver.gateway.rights import Rights
 from liveserver.gateway.session import Answer, Session, Subscription, Waiting
@@ -123,7 +123,7 @@ class Commands:
                 ),
             )
         )
-        session.watch_expiry()
+        expiry.watch(session)
         spread = random.uniform(0.5, 1.0)  # so that a crowd's pings do not come all at once
         session.connection.start_pings(options.ping_seconds * spread)
 
@@ -159,7 +159,7 @@ class Commands:
             return False
         session.reply(_subscribed(session, id, subscription, entered, None))
         session.subscriptions[subscription.channel] = subscription
-        session.watch_expiry(subscription)
+        expiry.watch(session, subscription)
         hub.enter(session.connection, subscription.topic, subscription.channel, rules,
                   delta=subscription.delta)  # fmt: skip
         return True
@@ -209,7 +209,7 @@ class Commands:
             if session.ended or not admit(entered):
                 return False
             session.subscriptions[channel] = subscription
-            session.watch_expiry(subscription)
+            expiry.watch(session, subscription)
             session.flush()
             return not session.ended
 
@@ -371,7 +371,7 @@ class Commands:
         if identity.user != session.user:
             raise codes.Hangup(codes.INVALID_TOKEN)
         session.who = session.who._replace(identity=identity)
-        session.watch_expiry()
+        expiry.watch(session)
         result = protocol.RefreshResult(
             client=session.client, version=self._gateway.options.version
         )
@@ -387,7 +387,7 @@ class Commands:
         if subscription is None:
             raise codes.Fail(codes.DENIED)
         subscription.expires_at = claims.exp
-        session.watch_expiry(subscription)
+        expiry.watch(session, subscription)
         result = protocol.SubRefreshResult()
         if claims.exp is not None:
             result.expires, result.ttl = True, session.ttl(claims.exp)

@@ -136,7 +136,8 @@ class Connection(Peer):
     def _resume(self) -> None:
         if not self.transport.is_closing():
             self.transport.resume_reading()
-            self.data_received(b"")
+            if self._cut_off:
+                self.data_received(b"")
 
     def eof_received(self) -> None:
         if self._ws.state is not State.CLOSED:

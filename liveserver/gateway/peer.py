@@ -10,7 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
-from liveserver.gateway import codes
+from liveserver.gateway import codes, expiry
 from liveserver.gateway.session import Session
 from rooms.frames import Variant
 
@@ -205,7 +205,7 @@ class Peer(asyncio.Protocol, ABC):
     def _ping(self) -> None:
         if not self.open:
             return
-        self.session.check_expiry()
+        expiry.check(self.session)
         if not self.open:
             return
         options = self.gateway.options

@@ -67,7 +67,6 @@ class Session:
         "_busy",
         "_held",
         "_info",
-        "_looks_at",
         "_method",
         "_out",
         "_pending",
@@ -81,6 +80,7 @@ class Session:
         "ended",
         "gateway",
         "halted",
+        "looks_at",
         "subscriptions",
         "voice",
         "who",
@@ -96,6 +96,7 @@ class Session:
         self.connected = False
         self.ended = False
         self.halted = False  # no command is begun: its end, or answers that it does not take
+        self.looks_at = 0.0  # when `expiry` does, before the next ping, since 1970; 0 = not
         self.subscriptions: dict[str, Subscription] = {}
         self.voice: Voice | None = None  # of its last publication
         self._info: tuple[Who, bytes] | None = None  # ClientInfo, while it is this person's
@@ -105,7 +106,6 @@ class Session:
         self._stepping = False  # commands are being started in this very step
         self._method = ""  # of the command being worked on; for the metrics
         self._begun_at = 0.0  # when it had its turn, seconds
-        self._looks_at = 0.0  # tokens before the next ping, seconds since 1970; 0 = no need
         self._pending: list[Command] = []  # mostly short; an empty deque takes up 600 bytes
         self._out: list[bytes] = []
 
@@ -351,54 +351,6 @@ class Session:
     def ttl(self, expires_at: float) -> int:
         """Whole seconds until then, at least 1."""
         return max(1, int(expires_at - self.gateway.now() / 1000))
-
-    def check_expiry(self) -> None:
-        """
-        Has the token, a subscription's token, or the account itself run out? At every ping, and at
-        the end of a token before the next.
-        """
-        identity = self.identity
-        if identity is not None and not self.gateway.tokens.still_current(identity):
-            self.connection.close(codes.INVALID_TOKEN)
-            return
-        if self._over(self._ends_at()):
-            self.connection.close(codes.EXPIRED)
-            return
-        for subscription in list(self.subscriptions.values()):
-            if self._over(self._ends_at(subscription)):
-                self.end_subscription(subscription, codes.SUBSCRIPTION_EXPIRED)
-        self.watch_expiry(*self.subscriptions.values())
-
-    def watch_expiry(self, *subscriptions: Subscription) -> None:
-        """Look when the first of these tokens, or that of the connection, ends before a ping."""
-        ends = [self._ends_at(), *map(self._ends_at, subscriptions)]
-        first = min((end for end in ends if end is not None), default=None)
-        if first is None:
-            return
-        wait = first - self.gateway.now() / 1000
-        if wait <= self.gateway.options.ping_seconds and not 0 < self._looks_at <= first:
-            self._looks_at = first
-            self.gateway.wheel.after(max(0.0, wait), self._look)
-
-    def _look(self) -> None:
-        self._looks_at = 0.0
-        if self.connection.open:
-            self.check_expiry()
-
-    def _ends_at(self, subscription: Subscription | None = None) -> float | None:
-        """When the grace of its token is over, or of the connection's, seconds since 1970."""
-        options, identity = self.gateway.options, self.identity
-        if subscription is not None:
-            expires_at, grace = subscription.expires_at, options.expired_grace_seconds
-        elif identity is not None and not options.insecure:
-            expires_at = identity.expires_at
-            grace = options.expired_grace_seconds if self.who.renews else 0.0
-        else:
-            return None
-        return None if expires_at is None else expires_at + grace
-
-    def _over(self, end: float | None) -> bool:
-        return end is not None and self.gateway.now() / 1000 > end
 
     # --- the end of subscriptions ------------------------------------------------------------
 

@@ -9,7 +9,6 @@ length and ends with the socket, which HTTP/1.0 and every proxy understand.
 
 import logging
 import secrets
-from collections import deque
 from typing import TYPE_CHECKING
 
 from liveserver.gateway import codes
@@ -53,7 +52,7 @@ class Stream(Peer):
         super().__init__(gateway, JSON_STREAM)
         self.stream_id = ""  # the session, once it has begun
         self._first: bytes | None = b""  # of the request; None when it is complete
-        self._unread: deque[bytes] = deque()  # commands, while it is held back
+        self._unread: list[bytes] = []  # commands, while it is held back
         self._unread_bytes = 0
 
     # --- the request -----------------------------------------------------------------------
@@ -145,7 +144,7 @@ class Stream(Peer):
     def _resume(self) -> None:
         try:
             while self._unread and self.open and not self.held_back:
-                commands = self._unread.popleft()
+                commands = self._unread.pop(0)
                 self._unread_bytes -= ENTRY_BYTES + len(commands)
                 self.session.receive(commands)
         except Exception:

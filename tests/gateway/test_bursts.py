@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from liveserver.gateway import codes
 from liveserver.gateway import stream as stream_module
 from liveserver.gateway.options import QUEUE_COMMANDS
 from tests.gateway.conftest import Serve
 from tests.gateway.support import PATIENCE, Place, connected, eventually, raw_upgrade
-from tests.gateway.test_sockets import TEXT, masked
+from tests.gateway.test_sockets import CLOSE, PING, PONG, TEXT, masked, upgraded
 from tests.gateway.test_streams import BOTH, stream
 
 SOFT, HARD = 8 * 1024, 32 * 1024
@@ -154,6 +155,30 @@ async def test_a_pong_behind_many_commands_is_waited_for(serve: Serve) -> None:
         methods.go_on.set()
         await client.until(lambda: len(client.replies) > len(lines))
         await client.until(lambda: client.pings > 2)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_who_is_held_back_can_still_be_closed(serve: Serve, whole: bool) -> None:
+    """The close frame goes out, and the client's own is heard behind all that was not read."""
+    async with serve(insecure=True) as place, upgraded(place) as raw:
+        raw.writer.write(_command(1, "connect", {}))
+        await raw.frame()
+        if not whole:  # with this the library's parser takes over
+            raw.writer.write(masked(PING, b"!"))
+            assert await raw.frame() == (PONG, b"!")
+        for id in range(2, 4 * QUEUE_COMMANDS):
+            raw.writer.write(_command(id, "rpc", {"method": "wait"}))
+        [viewer] = place.gateway.connections
+
+        async def held() -> bool:
+            return viewer.held_back
+
+        await eventually(held)
+        viewer.close(codes.SHUTDOWN)
+        assert await raw.closed_with() == 3001
+        raw.writer.write(masked(CLOSE, (3001).to_bytes(2, "big")))
+        await raw.gone()
+        place.methods.go_on.set()
 
 
 @BOTH
