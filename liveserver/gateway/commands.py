@@ -105,6 +105,7 @@ class Commands:
         options = self._gateway.options
         expires_at = session.identity.expires_at if session.identity else None
         expires = session.who.renews and expires_at is not None
+        native = session.connection.native_pings
         session.connected = True
         session.reply(
             Reply(
@@ -117,8 +118,8 @@ class Commands:
                     subs=subs,
                     session=session.connection.stream_id,
                     node=self._gateway.node if session.connection.stream_id else "",
-                    ping=max(1, int(options.ping_seconds)),
-                    pong=True,
+                    ping=0 if native else max(1, int(options.ping_seconds)),
+                    pong=not native,
                     time=self._gateway.now(),
                 ),
             )

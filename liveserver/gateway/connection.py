@@ -23,6 +23,7 @@ from liveserver.gateway.handshake import (
     SUBPROTOCOL,
     Refusal,
     visit,
+    wants_native_pings,
     wants_protobuf,
 )
 from liveserver.gateway.options import CLOSE_SECONDS, MESSAGE_BYTES
@@ -59,7 +60,7 @@ _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 class Connection(Peer):
     """One WebSocket."""
 
-    __slots__ = ("_cut_off", "_first", "_parser_only", "_parts", "_ws")
+    __slots__ = ("_cut_off", "_first", "_parser_only", "_parts", "_ws", "native_pings")
 
     def __init__(self, gateway: "Gateway") -> None:
         super().__init__(gateway, JSON_TEXT)
@@ -67,6 +68,7 @@ class Connection(Peer):
         self._cut_off = b""  # read but not taken: the beginning of a frame, or while held back
         self._parser_only = True  # until the handshake; for good if frames came with its request
         self._first = 0  # the first byte of a usual frame
+        self.native_pings = False
         self._ws = ServerProtocol(
             max_size=MESSAGE_BYTES,
             logger=ws_log,
@@ -164,6 +166,7 @@ class Connection(Peer):
         self.open = response.status_code == 101
         if self.open:
             self.variant = _VARIANTS[wants_protobuf(request), bool(self._ws.extensions)]
+            self.native_pings = wants_native_pings(request)
             self._first = BINARY if self.variant.encoding is PROTOBUF else TEXT
             self.gateway.meters.accepted.labels(self.transport_name).inc()
         else:
@@ -172,6 +175,8 @@ class Connection(Peer):
 
     def _frame(self, frame: Frame) -> None:
         if not self.open or frame.opcode not in _DATA:
+            if frame.opcode is Opcode.PONG and self.native_pings:
+                self.pong()  # one that nobody asked for is allowed, and nothing
             return
         binary = self.variant.encoding is PROTOBUF
         if frame.opcode is (Opcode.TEXT if binary else Opcode.BINARY):

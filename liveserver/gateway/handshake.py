@@ -116,6 +116,11 @@ def wants_protobuf(request: Request) -> bool:
     )
 
 
+def wants_native_pings(request: Request) -> bool:
+    """Whether pings are to be those of WebSocket, for clients that answer them by themselves."""
+    return query_of(request.path.partition("?")[2]).get("cf_ws_frame_ping_pong") == ["true"]
+
+
 def query_of(text: str) -> dict[str, list[str]]:
     """The values of a query; nothing of one with too many of them."""
     try:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
 
 
+NATIVE_PING = b"\x89\x00"  # a finished WebSocket ping frame, without content
+
+
 class Peer(asyncio.Protocol, ABC):
     """One client's socket. Also what the hub sees as `rooms.audience.Viewer`."""
 
@@ -45,6 +48,7 @@ class Peer(asyncio.Protocol, ABC):
         self._pinged_at = 0.0  # when a ping was sent that waits for its pong; 0 = none
         self.held_back = False  # nothing is read from it: its session has enough to do
 
+    native_pings = False  # of a WebSocket: pinged by its own frames, not by messages
     stream_id = ""  # of a stream: what names it in the client's further requests
 
     @property
@@ -213,7 +217,7 @@ class Peer(asyncio.Protocol, ABC):
         if self._pinged_at:
             return  # its pong may still stand behind what was not read
         self._pinged_at = self.gateway.clock()
-        self._put(self.variant.ping_frame)
+        self._put(NATIVE_PING if self.native_pings else self.variant.ping_frame)
         self.gateway.wheel.after(options.pong_seconds, self._pong_missing)
 
     def pong(self) -> bool:

@@ -293,9 +293,9 @@ class Client:
 
 
 @asynccontextmanager
-async def dialled(place: Place, **options: Any) -> AsyncIterator[Client]:
+async def dialled(place: Place, *, query: str = "", **options: Any) -> AsyncIterator[Client]:
     """A connection after the handshake and before the connect command."""
-    ws = await connect(place.url, compression=None, proxy=None, **options)
+    ws = await connect(place.url + query, compression=None, proxy=None, **options)
     client = Client(ws)
     try:
         yield client
@@ -325,7 +325,7 @@ class HeadReader(asyncio.StreamReader):
 
 
 async def raw_upgrade(
-    place: Place, *headers: str, trust: ssl.SSLContext | None = None
+    place: Place, *headers: str, trust: ssl.SSLContext | None = None, query: str = ""
 ) -> tuple[HeadReader, asyncio.StreamWriter, int]:
     """Ask for an upgrade by hand; the stream, and the status of the answer."""
     loop = asyncio.get_running_loop()
@@ -335,7 +335,7 @@ async def raw_upgrade(
     )
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     lines = [
-        "GET /connection/websocket HTTP/1.1",
+        f"GET /connection/websocket{query} HTTP/1.1",
         f"Host: 127.0.0.1:{place.port}",
         "Upgrade: websocket",
         "Connection: Upgrade",

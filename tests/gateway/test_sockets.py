@@ -7,6 +7,7 @@ import random
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -19,7 +20,7 @@ from liveserver.addresses import parse_networks
 from liveserver.gateway import gateway as gateway_module
 from rooms.protobuf import with_length
 from tests.gateway.conftest import Serve
-from tests.gateway.support import PATIENCE, Place, connected, dialled, raw_upgrade
+from tests.gateway.support import PATIENCE, Place, connected, dialled, eventually, raw_upgrade
 
 METHODS = [
     "subscribe", "unsubscribe", "publish", "presence", "presence_stats", "history", "rpc", "send",
@@ -79,8 +80,8 @@ class Raw:
 
 
 @asynccontextmanager
-async def upgraded(place: Place, *headers: str) -> AsyncIterator[Raw]:
-    reader, writer, status = await raw_upgrade(place, *headers)
+async def upgraded(place: Place, *headers: str, query: str = "") -> AsyncIterator[Raw]:
+    reader, writer, status = await raw_upgrade(place, *headers, query=query)
     assert status == 101
     try:
         yield Raw(reader, writer)
@@ -321,6 +322,30 @@ async def test_pings_are_answered_or_the_connection_ends(serve: Serve) -> None:
             await client.until(lambda: client.pings)
             await client.ws.send("{}\n{}")
             assert await client.until_closed() == (3501, "bad request")
+
+
+async def test_pings_may_be_those_of_websocket(serve: Serve) -> None:
+    """No message asks for a pong then; who answers stays, who does not is closed with 3012."""
+    options = {"ping_seconds": 0.1, "pong_seconds": 0.2, "step_seconds": 0.02}
+    query = "?cf_ws_frame_ping_pong=true"
+    async with serve(**options) as place:
+        async with dialled(place, query=query) as client:
+            result = await client.ok("connect", token=place.token("u"))
+            assert not {"ping", "pong"} & set(result)
+            await eventually(partial(_answered, place))
+            assert client.pings == 0
+            await client.ok("rpc", method="echo", data=1)
+        line = b'{"id":1,"connect":{"token":"%s"}}' % place.token("u").encode()
+        async with upgraded(place, query=query) as raw:
+            raw.writer.write(masked(PONG, b"nobody asked") + masked(TEXT, line))
+            while (got := await raw.frame())[0] == TEXT:  # the answer, the own join
+                assert got[1] != b"{}"
+            assert got == (PING, b"")
+            assert await raw.closed_with() == 3012
+
+
+async def _answered(place: Place) -> bool:
+    return place.figure("client_ping_pong_duration_seconds_count") >= 3
 
 
 async def test_first_pings_are_spread(place: Place) -> None:
