@@ -174,6 +174,7 @@ ACTIONS: dict[str, Rule] = {
     "api.channels": KEY,
     "api.info": KEY,
     "api.disconnect": KEY,
+    "api.subscribe": KEY,
     "api.unsubscribe": KEY,
     "api.refresh": KEY,
     "api.batch": KEY,

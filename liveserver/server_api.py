@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from liveserver.control import Control, Status
 from liveserver.gateway import codes
-from liveserver.gateway.remote import Disconnect, Pattern, Refresh, Unsubscribe, summed
+from liveserver.gateway.remote import Disconnect, Pattern, Refresh, Subscribe, Unsubscribe, summed
 from liveserver.once import Once
 from rooms import protocol
 from rooms.bus import Position
@@ -124,6 +124,14 @@ class ServerApi:
     async def disconnect(self, order: Disconnect) -> None:
         """Close connections, on all workers."""
         await self._control.ask("disconnect", order)
+
+    async def subscribe(self, order: Subscribe) -> None:
+        """Subscribe connections, on all workers, for as long as they last."""
+        self._rules(order.channel)
+        room = room_of(order.channel)
+        if room is not None:
+            await self._gateway.rooms.get(room)
+        await self._control.ask("subscribe", order)
 
     async def refresh(self, order: Refresh) -> None:
         """Let connections expire at another time, or now, on all workers."""

@@ -52,6 +52,9 @@ class Encoding(Protocol):
     def rpc_reply(self, id: int, result: bytes, /) -> bytes:
         """The reply to an RPC whose result is JSON already."""
 
+    def subscribe(self, channel: str, told: protocol.Subscribed, /) -> bytes:
+        """The push that tells of a subscription by the server."""
+
     def unsubscribe(self, channel: str, code: int, reason: str, /) -> bytes:
         """The push that ends a subscription; from 2500 on the client subscribes again."""
 
@@ -109,6 +112,9 @@ class JsonEncoding:
 
     def rpc_reply(self, id: int, result: bytes) -> bytes:
         return protocol.rpc_reply(id, result)
+
+    def subscribe(self, channel: str, told: protocol.Subscribed) -> bytes:
+        return protocol.push_subscribe(channel, told)
 
     def unsubscribe(self, channel: str, code: int, reason: str) -> bytes:
         return protocol.push_unsubscribe(channel, code, reason)

@@ -158,6 +158,13 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(12, "was_recovering", "bool"),
         Field(13, "delta", "bool"),
     ),
+    protocol.Subscribed: (
+        Field(1, "recoverable", "bool"),
+        Field(4, "epoch", "text"),
+        Field(5, "offset", "uint"),
+        Field(6, "positioned", "bool"),
+        Field(7, "data", "bytes"),
+    ),
     protocol.RefreshResult: (
         Field(1, "client", "text"),
         Field(2, "version", "text"),
@@ -447,7 +454,7 @@ def delta_publication(item: Publication, patch: bytes | None) -> bytes:
 
 
 PUSH = 4  # field of Reply
-_CHANNEL_OF_PUSH, _PUB, _JOIN, _LEAVE, _UNSUBSCRIBE, _DISCONNECT = 2, 4, 5, 6, 7, 11
+_CHANNEL_OF_PUSH, _PUB, _JOIN, _LEAVE, _UNSUBSCRIBE, _SUBSCRIBE, _DISCONNECT = 2, 4, 5, 6, 7, 9, 11
 
 
 class ProtobufEncoding:
@@ -477,6 +484,9 @@ class ProtobufEncoding:
 
     def rpc_reply(self, id: int, result: bytes) -> bytes:
         return self.reply(Reply(id=id, rpc=protocol.RpcResult(Raw(result))))
+
+    def subscribe(self, channel: str, told: protocol.Subscribed) -> bytes:
+        return _push(self.head(channel) + block(_SUBSCRIBE, encode(told)))
 
     def unsubscribe(self, channel: str, code: int, reason: str) -> bytes:
         body = varint(2 << 3) + varint(code) + block(3, reason.encode())

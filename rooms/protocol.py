@@ -459,6 +459,30 @@ def watched(channel: str) -> str:
     return channel.removeprefix(JOIN).removeprefix(LEAVE)
 
 
+class Subscribed(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What a client is told of a subscription that it did not ask for."""
+
+    recoverable: bool = False
+    epoch: str = ""
+    offset: int = 0
+    positioned: bool = False
+    data: Raw = Raw()
+
+
+def server_subscribed(position: Position | None, data: bytes) -> Subscribed:
+    """A subscription at `position` (None: the client is told none); `data` is the caller's JSON."""
+    told = Subscribed(data=Raw(one_line(data)))
+    if position is not None:
+        told.recoverable = told.positioned = True
+        told.epoch, told.offset = position.epoch, position.offset
+    return told
+
+
+def push_subscribe(channel: str, told: Subscribed) -> bytes:
+    """Tell a client that the server subscribed it."""
+    return _encode({"push": {"channel": channel, "subscribe": told}})
+
+
 def push_unsubscribe(channel: str, code: int, reason: str) -> bytes:
     """Tell a client that the server ended its subscription; from 2500 on it subscribes again."""
     body = {"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}}

@@ -187,6 +187,32 @@ class Commands:
         if refused:
             raise codes.Fail(codes.UNRECOVERABLE)
 
+    async def subscribe_for(
+        self, session: Session, channel: str, rules: Rules, info: bytes, data: bytes
+    ) -> None:
+        """
+        Subscribe a client by the server's own will, which it is told. `info` is what others see of
+        it in the channel, `data` what it is told itself; both JSON or empty. Raises as subscribing.
+        """
+        subscription = Subscription(
+            channel,
+            topic_of(channel),
+            rules,
+            session.client_info(info),
+            server_side=True,
+            positioned=rules.recovery,
+        )
+
+        def admit(entered: Entered) -> bool:
+            if channel in session.subscriptions:
+                return False  # the client was quicker
+            position = entered.position if rules.recovery else None
+            told = protocol.server_subscribed(position, data)
+            session.push(session.encoding.subscribe(channel, told))
+            return True
+
+        await self._enter(session, subscription, None, admit)
+
     async def _check_room(self, channel: str) -> None:
         """A room that does not exist has no channels. Whoever is watched here does exist."""
         room = room_of(channel)

@@ -1,5 +1,7 @@
 """What the server API does to the connections of one worker. Every function answers at once."""
 
+import asyncio
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,10 +12,15 @@ import msgspec
 
 from liveserver.control import Status, Work
 from liveserver.gateway import codes
+from liveserver.gateway.options import CHANNELS, COMMAND_SECONDS
 from liveserver.gateway.session import Session
+from liveserver.problems import REFUSALS
+from rooms.channels import Rules
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
 
 CHANNELS_MAX = 10_000  # names in one worker's answer, about half a megabyte on the bus
 
@@ -34,6 +41,14 @@ class Disconnect(Whom, kw_only=True, omit_defaults=True):
 
 class Unsubscribe(Whom, kw_only=True, omit_defaults=True):
     channel: str = ""  # empty: all of them
+
+
+class Subscribe(Whom, kw_only=True, omit_defaults=True):
+    """`info` and `data`: JSON as text, or empty."""
+
+    channel: str
+    info: str = ""
+    data: str = ""
 
 
 class Refresh(Whom, kw_only=True, omit_defaults=True):
@@ -60,6 +75,7 @@ class Remote:
         self.work: dict[str, Work] = {
             "disconnect": self._disconnect,
             "unsubscribe": self._unsubscribe,
+            "subscribe": self._subscribe,
             "refresh": self._refresh,
             "channels": self._channels,
         }
@@ -129,6 +145,30 @@ class Remote:
                     session.end_subscription(subscription, codes.SERVER_UNSUBSCRIBE)
                     count += 1
         return count
+
+    def _subscribe(self, body: msgspec.Raw) -> int:
+        order = msgspec.json.decode(body, type=Subscribe)
+        rules = self._gateway.options.namespaces.rules_of(order.channel)
+        if rules is None:
+            return 0  # the asker knows namespaces that this worker does not
+        meant = [
+            one
+            for one in self._meant(order)
+            if order.channel not in one.subscriptions and len(one.subscriptions) < CHANNELS
+        ]
+        for session in meant:
+            self._gateway.spawn(self._enter(session, order, rules))
+        return len(meant)
+
+    async def _enter(self, session: Session, order: Subscribe, rules: Rules) -> None:
+        info, data = order.info.encode(), order.data.encode()
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await self._gateway.commands.subscribe_for(
+                    session, order.channel, rules, info, data
+                )
+        except (TimeoutError, *REFUSALS) as problem:
+            log.warning("%s is not subscribed to %s: %r", session.client, order.channel, problem)
 
     def _refresh(self, body: msgspec.Raw) -> int:
         order = msgspec.json.decode(body, type=Refresh)

@@ -10,7 +10,7 @@ import pytest
 
 from liveserver import control as control_module
 from liveserver.control import TOPIC, Control
-from liveserver.gateway.remote import Disconnect, Refresh, Remote, Unsubscribe
+from liveserver.gateway.remote import Disconnect, Refresh, Remote, Subscribe, Unsubscribe
 from liveserver.metrics import Metrics
 from liveserver.server_api import ServerApi
 from rooms.bus import Message
@@ -117,6 +117,36 @@ async def test_unsubscribe_tells_the_client_and_ends_the_subscription(
         assert await client.until(lambda: client.pubs(kept)) == ["heard"]
         assert client.pubs(channel) == []
         await client.ok("subscribe", channel=channel)  # it may come back
+
+
+async def test_subscribe_brings_a_client_into_a_channel(two: Two, channel: str) -> None:
+    """It is told its position and the caller's data, others its info, and publications follow."""
+    (here, api), (there, _) = two
+    async with (
+        connected(there, there.token("mia")) as mia,
+        connected(here, here.token("tom")) as tom,
+    ):
+        await tom.ok("subscribe", channel=channel, join_leave=True)
+        order = Subscribe(user="mia", channel=channel, info='{"vip":1}', data='{"why":"gift"}')
+        await api.subscribe(order)
+        [push] = await mia.until(lambda: [p for p in mia.pushes if "subscribe" in p])
+        assert push["channel"] == channel
+        told = push["subscribe"]
+        assert told.pop("epoch") and told == {
+            "recoverable": True, "positioned": True, "data": {"why": "gift"},
+        }  # fmt: skip
+        [join] = await tom.until(
+            lambda: [
+                p for p in tom.pushes if p.get("join", {}).get("info", {}).get("user") == "mia"
+            ]
+        )
+        assert join["join"]["info"]["chan_info"] == {"vip": 1}
+        await api.subscribe(order)  # it is there already
+        await api.publish(channel, b'"hello"')
+        assert await mia.until(lambda: mia.pubs(channel)) == ["hello"]
+        await api.unsubscribe(Unsubscribe(user="mia", channel=channel))
+        await mia.until(lambda: [p for p in mia.pushes if "unsubscribe" in p])
+        assert len([p for p in mia.pushes if "subscribe" in p]) == 1
 
 
 async def test_refresh_changes_when_a_connection_ends(two: Two) -> None:

@@ -43,6 +43,7 @@ NAMES = {
     "Error": ["Error"],
     "ConnectResult": ["ConnectResult"],
     "SubscribeResult": ["SubscribeResult"],
+    "Subscribed": ["Subscribe"],
     "RefreshResult": ["RefreshResult"],
     "SubRefreshResult": ["SubRefreshResult"],
     "Empty": ["UnsubscribeResult", "PublishResult"],

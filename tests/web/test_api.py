@@ -168,6 +168,10 @@ async def test_b64data_is_the_json_that_it_holds(shop: Shop, unique: str) -> Non
     assert [item["data"] for item in kept["publications"]] == [{"a": 1}]
     for wrong in ({"b64data": "?"}, {"b64data": "/w=="}, {}):
         assert await error(shop, "publish", channel=channel, **wrong) == 107
+    for wrong in ({"b64data": "?"}, {"b64info": "/w=="}):
+        assert await error(shop, "subscribe", user="mia", channel=channel, **wrong) == 107
+    assert await error(shop, "subscribe", user="mia", channel="nowhere:a") == 102
+    assert await error(shop, "subscribe", user="mia", channel="room:nowhere") == 102
 
 
 async def test_a_batch_answers_each_command(shop: Shop, unique: str) -> None:
@@ -185,8 +189,8 @@ async def test_a_batch_answers_each_command(shop: Shop, unique: str) -> None:
 
 
 async def test_what_is_not_offered_is_not_found(shop: Shop) -> None:
-    """A subscription by the server and remote procedures: a problem with 404."""
-    for method in ("subscribe", "rpc", "connections"):
+    """Remote procedures and what Centrifugo sells: a problem with 404."""
+    for method in ("rpc", "connections"):
         await shop.json("POST", f"/api/{method}", json={}, headers=KEY, status=404)
 
 

@@ -15,6 +15,7 @@ from liveserver.server_api import ServerApi
 from liveserver.web.requests import api as shapes
 from liveserver.web.route import Call, Route
 from rooms.bus import Position
+from rooms.protobuf import is_json
 
 AT_ONCE = 50  # publications of one broadcast on their way together
 
@@ -52,14 +53,22 @@ def _api(call: Call) -> ServerApi:
     return call.services.api
 
 
-def _data(body: shapes.Payload) -> bytes:
-    """What is to be published. Raises codes.Fail."""
-    if not body.b64data:
-        return bytes(body.data)
+def _bytes(plain: msgspec.Raw, encoded: str) -> bytes:
+    """What stands in a field or, in base64, in the one beside it. Raises codes.Fail."""
+    if not encoded:
+        return bytes(plain)
     try:
-        return b64decode(body.b64data, validate=True)
+        return b64decode(encoded, validate=True)
     except ValueError:
         raise codes.Fail(codes.BAD_COMMAND) from None
+
+
+def _text(plain: msgspec.Raw, encoded: str) -> str:
+    """The same as text: JSON, or empty. Raises codes.Fail."""
+    data = _bytes(plain, encoded)
+    if data and not is_json(data):
+        raise codes.Fail(codes.BAD_COMMAND)
+    return data.decode()
 
 
 @_command(shapes.Published)
@@ -67,7 +76,10 @@ async def publish(call: Call) -> shapes.Published:
     """Publish JSON into a channel. The server's own events of rooms cannot be published."""
     body: shapes.Publish = call.body
     place = await _api(call).publish(
-        body.channel, _data(body), skip_history=body.skip_history, key=body.idempotency_key
+        body.channel,
+        _bytes(body.data, body.b64data),
+        skip_history=body.skip_history,
+        key=body.idempotency_key,
     )
     return shapes.Published(result=place)
 
@@ -76,7 +88,7 @@ async def publish(call: Call) -> shapes.Published:
 async def broadcast(call: Call) -> shapes.Broadcasted:
     """The same into many channels; each has its own answer."""
     body: shapes.Broadcast = call.body
-    api, data, slots = _api(call), _data(body), asyncio.Semaphore(AT_ONCE)
+    api, data, slots = _api(call), _bytes(body.data, body.b64data), asyncio.Semaphore(AT_ONCE)
 
     async def one(channel: str) -> shapes.Published:
         async with slots:
@@ -160,6 +172,22 @@ async def disconnect(call: Call) -> shapes.Done:
 
 
 @_command(shapes.Done)
+async def subscribe(call: Call) -> shapes.Done:
+    """Subscribe a user's connections to a channel, on all workers, for as long as they last."""
+    body: shapes.Subscribe = call.body
+    order = remote.Subscribe(
+        user=body.user,
+        client=body.client,
+        session=body.session,
+        channel=body.channel,
+        info=_text(body.info, body.b64info),
+        data=_text(body.data, body.b64data),
+    )
+    await _api(call).subscribe(order)
+    return shapes.Done(result=shapes.Nothing())
+
+
+@_command(shapes.Done)
 async def unsubscribe(call: Call) -> shapes.Done:
     """End a user's subscription of a channel, or all of them, on all workers."""
     body: shapes.Unsubscribe = call.body
@@ -210,7 +238,7 @@ _HANDLERS: dict[str, Callable[[Call], Awaitable[Any]]] = {
     handler.__name__: handler
     for handler in (
         publish, broadcast, presence, presence_stats, history, history_remove, channels, info,
-        disconnect, unsubscribe, refresh,
+        disconnect, subscribe, unsubscribe, refresh,
     )
 }  # fmt: skip
 
@@ -247,6 +275,7 @@ ROUTES = [
     _row(channels, shapes.Channels, shapes.ChannelsAnswer, "Watched channels"),
     _row(info, shapes.Info, shapes.InfoAnswer, "The workers"),
     _row(disconnect, shapes.Disconnect, shapes.Done, "Close connections of a user"),
+    _row(subscribe, shapes.Subscribe, shapes.Done, "Subscribe connections of a user"),
     _row(refresh, shapes.Refresh, shapes.Done, "Change when connections expire"),
     _row(batch, shapes.Batch, shapes.BatchAnswer, "Many commands in one request"),
     _row(unsubscribe, shapes.Unsubscribe, shapes.Done, "End subscriptions of a user"),

@@ -94,6 +94,19 @@ class Disconnect(Whom, kw_only=True):
     disconnect: How | None = None
 
 
+class Subscribe(Whom, kw_only=True):
+    """
+    `info` is what others see of the client in the channel, `data` what it is told; either may come
+    as JSON in base64.
+    """
+
+    channel: Channel
+    info: Raw = msgspec.field(default_factory=Raw)
+    b64info: str = ""
+    data: Raw = msgspec.field(default_factory=Raw)
+    b64data: str = ""
+
+
 class Unsubscribe(Whom, kw_only=True):
     """Without a channel: from all."""
 
@@ -119,6 +132,7 @@ class Step(Command, kw_only=True):
     channels: Channels | None = None
     info: Info | None = None
     disconnect: Disconnect | None = None
+    subscribe: Subscribe | None = None
     unsubscribe: Unsubscribe | None = None
     refresh: Refresh | None = None
 
