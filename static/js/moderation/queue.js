@@ -64,7 +64,11 @@ function reportRow(api, report, reload) {
     ["report-dismiss", t("queue.dismiss"), () => api.decideReport(report.id, "dismissed")],
   ];
   const message = report.message;
-  if (message) ways.unshift(["report-delete", t("queue.delete"), () => api.deleteMessage(message, reason).then(uphold)]);
+  /** What is kept nowhere any more need not be deleted. @param {{name: string}} problem */
+  const gone = (problem) => {
+    if (problem.name !== "not-found") throw problem;
+  };
+  if (message) ways.unshift(["report-delete", t("queue.delete"), () => api.deleteMessage(message, reason).catch(gone).then(uphold)]);
   return h(
     "li",
     { class: "queue-row", testid: "queue-report" },
