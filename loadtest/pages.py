@@ -102,9 +102,10 @@ class Bench:
         await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
         return page, session
 
-    async def room(self, size: dict[str, int] = PHONE) -> tuple[Page, CDPSession]:
-        """The live room, connected."""
+    async def room(self, size: dict[str, int] = PHONE, before: str = "") -> tuple[Page, CDPSession]:
+        """The live room, connected; `before` is a script to run before its own."""
         page, session = await self.page(size)
+        await page.add_init_script(before)
         await page.goto("/rooms/demo")
         await page.wait_for_selector("[data-testid=room][data-connection=live]")
         return page, session
@@ -274,11 +275,12 @@ async def danmaku(bench: Bench) -> list[Figure]:
     await page.evaluate(FLY, FLYING)
     seen = await watch(page, bench.seconds)
     told = (
-        f"{seen.mean:.0f} frames/s, worst second {seen.worst:.0f}, never fewer than {seen.flying}; "
+        f"{seen.mean:.0f} frames/s, worst second {seen.worst:.0f}; {seen.flying} flying, "
+        f"{seen.fewest} when one of each lane has just left; "
         f"{calm.mean:.0f} without them; an empty page {none.mean:.0f}, one of {FLYING} animated "
         f"words {words.mean:.0f}"
     )
-    holds = seen.mean >= 58 and seen.flying >= FLYING * 0.9
+    holds = seen.mean >= 58 and seen.flying >= FLYING * 0.98
     parts = str(await spent(bench.browser, page))
     return [
         Figure("150 danmaku on screen", "60 frames/s", told, holds),

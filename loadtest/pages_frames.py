@@ -23,16 +23,16 @@ TURN, DRAWN = "ThreadControllerImpl::RunTask", "DirectRenderer::DrawFrame"
 RASTER = "TaskGraphRunner::RunTask"
 CATEGORIES = ["toplevel", "viz", "cc"]
 
-#: Frames a second for some seconds, the most rows of the chat and the fewest danmaku meanwhile.
+#: Frames a second for some seconds, the most rows of the chat, the danmaku of each frame.
 FRAMES = """(seconds) => new Promise((done) => {
   const rows = document.querySelector(".chat-rows")?.children || [];
   const shown = document.querySelector("danmaku-layer")?.shown || new Set();
-  const each = [];
-  let [frames, most, flying, begun] = [0, 0, Infinity, performance.now()], second = begun;
+  const each = [], flying = [];
+  let [frames, most, begun] = [0, 0, performance.now()], second = begun;
   const step = (now) => {
     frames += 1;
     most = Math.max(most, rows.length);
-    flying = Math.min(flying, shown.size);
+    flying.push(shown.size);
     if (now - second >= 1000) {
       each.push(frames * 1000 / (now - second));
       frames = 0;
@@ -88,7 +88,8 @@ class Frames:
     mean: float
     worst: float  # of all seconds
     rows: int  # of the chat, at most
-    flying: int  # danmaku, at least
+    flying: int  # danmaku, in the middle frame
+    fewest: int  # danmaku, of all frames
 
 
 @dataclass
@@ -111,7 +112,9 @@ async def watch(page: Page, seconds: float) -> Frames:
     """Counts the frames of a page."""
     seen = await page.evaluate(FRAMES, seconds)
     each = seen["each"]
-    return Frames(statistics.mean(each), min(each), seen["rows"], seen["flying"] or 0)
+    flying = sorted(seen["flying"])
+    middle = flying[len(flying) // 2]
+    return Frames(statistics.mean(each), min(each), seen["rows"], middle, flying[0])
 
 
 async def bare(page: Page, seconds: float, words: int = 0) -> Frames:
