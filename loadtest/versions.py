@@ -32,7 +32,7 @@ NEXT_VERSION = (
          f"Metadata-Version: 2.1\nName: liveserver\nVersion: {NEXT}\n"),
     Edit("liveserver/migrations/versions/m0002.py", "", _MIGRATION),
     Edit("orders/requests.py", '    actor: str = "system"', f'    actor: str = "system"\n{_WORD}'),
-    Edit(_DOOR, "    request: AnyRequest\n\n", f"    request: AnyRequest\n{_WORD}\n"),
+    Edit(_DOOR, "\n\n\nclass Reply(", f"\n{_WORD}\n\nclass Reply("),
     Edit(_DOOR, "    facts: dict[str, Any] = {}\n", f"    facts: dict[str, Any] = {{}}\n{_WORD}"),
     Edit("orders/states.py", "    sales: list[State]\n", f"    sales: list[State]\n{_WORD}"),
 )  # fmt: skip

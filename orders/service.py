@@ -211,12 +211,12 @@ class Writer:
             self._line.drop_old()
             lease = await self._ledger.read_lease()
             ours = lease is not None and (lease.holder, lease.fence) == (self._holder, self._fence)
-            asked_ms = self._monotonic_ms()
+            asked_ms, wall_ms = self._monotonic_ms(), self._wall_ms()  # of one moment
             if ours or watch.may_take(lease, asked_ms):
-                taken = await self._ledger.take_lease(self._holder, lease, self._wall_ms())
+                taken = await self._ledger.take_lease(self._holder, lease, wall_ms)
                 if taken is not None:
                     self._fence = taken.fence
-                    self._merger.clock = SaleClock(self._wall_ms(), taken.now, asked_ms)
+                    self._merger.clock = SaleClock(wall_ms, taken.now, asked_ms)
                     self._merger.renewed_ms = asked_ms
                     self._merger.memory = Memory(taken.fence, await self._ledger.load())
                     self.counts.takeovers += 1

@@ -17,6 +17,7 @@ from orders.lease import LEASE_MS, Lease, SaleClock, Watch
 from orders.ledger import Broken, LeaseLost, Transaction
 from orders.ledger_sql import POSTGRES_SETTINGS, SqlLedger
 from orders.schema_sql import orders
+from orders.times import rfc3339
 from tests.orders.shop import Clock, Shop, database, open_shop, reserve
 
 
@@ -110,6 +111,31 @@ async def test_a_dead_holders_lease_is_taken_at_once(database_url: str) -> None:
             await two.product()
         assert two.writer.fence == 2
         await two.stop()
+
+
+class SlowLease(SqlLedger):
+    """A database that keeps who takes the lease waiting for three seconds."""
+
+    clock: Clock
+
+    async def take_lease(self, holder: str, seen: Lease | None, now: int) -> Lease | None:
+        taken = await super().take_lease(holder, seen, now)
+        self.clock.advance(3_000)
+        return taken
+
+
+async def test_a_slow_take_over_moves_no_deadline(database_url: str) -> None:
+    """The sale clock starts with wall and monotonic time of one moment."""
+    async with database(database_url) as engine:
+        ledger = SlowLease(engine)
+        clock = ledger.clock = Clock()
+        shop = Shop(ledger, clock)
+        shop.start()
+        await shop.product()
+        sale = await shop.sale(hold_seconds=60)
+        order = await shop.reserve(sale, "ann")
+        assert order.created_at == rfc3339(clock.wall)
+        await shop.stop()
 
 
 class CutLedger(SqlLedger):
