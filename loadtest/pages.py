@@ -22,7 +22,7 @@ import aiohttp
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
 from loadtest.machine import DISTURBED_CORES, Machine
-from loadtest.pages_frames import FLY, bare, spent, watch
+from loadtest.pages_frames import FLY, FLY_PAST, bare, spent, watch
 from loadtest.report import circumstances
 from loadtest.server import Server
 from loadtest.shop import Shop
@@ -38,6 +38,7 @@ SPOKEN_BATCHES = 4  # a second, of each speaker
 SPEAKERS = 5  # one socket may not send as much
 FLYING = 150
 SIMULATED_MESSAGES = 180_000  # 30 minutes of 100 a second
+FLOWN_PAST = 100_000
 READY = "html[data-ready=true]"
 OWN_BYTES = 60_000
 ALL_BYTES = 150_000
@@ -310,6 +311,22 @@ async def memory(bench: Bench) -> list[Figure]:
     return [Figure("memory over 30 simulated minutes", "flat (≤ 10 %)", told, grown <= 0.10)]
 
 
+async def danmaku_memory(bench: Bench) -> list[Figure]:
+    """The heap while 100,000 danmaku fly past."""
+    page, session = await bench.room(DESKTOP)
+    await session.send("Emulation.setCPUThrottlingRate", {"rate": 1})  # time is simulated here
+    sizes: list[int] = []
+    flown = 0
+    while flown < FLOWN_PAST:
+        flown = await page.evaluate(FLY_PAST, FLOWN_PAST // 100)
+        if len(sizes) * FLOWN_PAST // 5 < flown:
+            sizes.append(await heap(session))
+    sizes.append(await heap(session))
+    grown = sizes[-1] / sizes[1] - 1
+    told = f"{sizes[1] / 1e6:.1f} → {sizes[-1] / 1e6:.1f} MB ({grown:+.0%}) over {flown:,}"
+    return [Figure("memory over 100,000 danmaku", "flat (≤ 10 %)", told, grown <= 0.10)]
+
+
 Row = Callable[[Bench], Awaitable[list[Figure]]]
 ROWS: dict[str, Row] = {
     "size": size,
@@ -318,4 +335,5 @@ ROWS: dict[str, Row] = {
     "busy-chat": busy_chat,
     "danmaku": danmaku,
     "memory": memory,
+    "danmaku-memory": danmaku_memory,
 }

@@ -62,6 +62,28 @@ FLY = """(count) => new Promise((done) => {
   window.flight = setInterval(fill, 100);
 })"""
 
+#: Lets so many more danmaku fly past, each clock of an animation put forward; how many flew so far.
+FLY_PAST = """(count) => {
+  const layer = document.querySelector("danmaku-layer");
+  if (window.flown === undefined) {
+    window.flown = 0;
+    const show = layer.show.bind(layer);
+    layer.show = (entry, now) => {
+      const one = show(entry, now);
+      window.flown += one ? 1 : 0;
+      return one;
+    };
+  }
+  for (const goal = window.flown + count; window.flown < goal;) {
+    layer.add(Array.from({length: 20}, (_, at) => ({
+      id: `p${window.flown}-${at}`, user: {id: `u${at}`, badges: []}, mode: "scroll", color: null,
+      text: `number ${window.flown} ${at}`, at: Date.now(),
+    })), "me");
+    for (const { animation } of layer.trains) animation.currentTime += 500;
+  }
+  return window.flown;
+}"""
+
 EMPTY = "<!doctype html><title>empty</title><body>"
 
 #: The plainest way to let words fly: as many elements, each with an animation of its own.
