@@ -229,7 +229,8 @@ class Showcase:
                 await self._pace.rest(ROUND_SECONDS, ROUND_MAX_SECONDS)
                 if len(events) < FEED_BATCH:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._events.wait(), POLL_SECONDS)
+                        async with asyncio.timeout(POLL_SECONDS):  # wait_for may lose a cancel
+                            await self._events.wait()
         finally:
             if n > saved:
                 await asyncio.shield(self._save_last(n))

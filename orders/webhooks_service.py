@@ -339,7 +339,8 @@ class Webhooks:
                 await asyncio.sleep(ERROR_PAUSE_SECONDS)
                 continue
             try:
-                await asyncio.wait_for(wake.wait(), seconds)
+                async with asyncio.timeout(seconds):  # wait_for may lose a cancel (Python 3.11)
+                    await wake.wait()
             except TimeoutError:
                 continue
 

@@ -138,7 +138,8 @@ class _Line:
         while not self._checked.is_set():
             self.check()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._checked.wait(), 0.2)
+                async with asyncio.timeout(0.2):
+                    await self._checked.wait()
         await self.dtls.start(self._theirs)
 
     def check(self) -> None:

@@ -51,3 +51,21 @@ async def test_every_committed_event_arrives_exactly_once(
             steps[body["data"]["order"]["id"]].append(body["data"]["order"]["state"])
     paid, cancelled, open_ = ["reserved", "paid"], ["reserved", "cancelled"], ["reserved"]
     assert [steps[order.id] for order in orders] == [paid, paid, paid, cancelled, open_]
+
+
+async def test_an_end_in_the_moment_of_news_is_not_lost(make: Make, receiver: Receiver) -> None:
+    """A round that was just woken ends as well: `asyncio.wait_for` of 3.11 would go on."""
+    service = make(receiver)
+    wake = asyncio.Event()
+
+    async def step() -> None:
+        """Nothing to do."""
+
+    round_ = asyncio.create_task(service._forever(step, wake, 60))
+    for _ in range(3):
+        await asyncio.sleep(0)  # until it waits
+    wake.set()
+    await asyncio.sleep(0)  # the wait is over, and it has not gone on yet
+    round_.cancel()
+    done, _ = await asyncio.wait({round_}, timeout=5)
+    assert round_ in done and round_.cancelled()
