@@ -72,7 +72,7 @@ class _Known(msgspec.Struct):
     read_at: int
     stale: bool = False
     alike: Alike = msgspec.field(default_factory=Alike)
-    spoke: dict[str, int] = {}  # user -> when, kept while slow mode is on
+    spoke: dict[str, int] = {}  # user -> when; slow mode counts from before it began
     names: dict[str, bool] = {}  # name -> whether the word lists let it pass
 
 
@@ -200,8 +200,7 @@ class Guard:
         if self._limits.repeats and (again := known.alike.again(user, key, now)):
             detail = "You have just said that" if again == "repeated" else "Many just said that"
             raise wait(detail, again, 10_000)
-        if rules.slow_mode_seconds:
-            self._spoke(known, user, now)
+        self._spoke(known, user, now)
         return Passed(text, key, held, spoke)
 
     def _check_name(self, known: _Known, name: str) -> None:

@@ -3,7 +3,8 @@
  * A room that keeps itself up to date: snapshot, then numbered events, over one socket.
  *
  * Events: `state` (the room changed), `advice` (an advisory event, e.g. order.ticker), `chat` (one
- * message), `chat.past` (older messages), `chat.skipped` (how many nobody can read any more), `deleted` (id of a message), `danmaku` (items), `console`.
+ * message), `chat.past` (older messages), `chat.skipped` (how many nobody can read any more), `deleted` (id of a message), `danmaku` (items),
+ * `danmaku.own` (the viewer throws one), `console`.
  */
 
 import { get, path } from "./api.js";

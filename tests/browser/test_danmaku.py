@@ -35,9 +35,15 @@ async def said(page: Page, sent: list[str], command: str) -> bool:
     return False
 
 
+async def live(page: Page) -> None:
+    """Connected, and what draws danmaku has come."""
+    await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+    await expect(page.get_by_test_id("danmaku-layer")).to_be_attached()
+
+
 async def open_room(visit: Visit, **more: Any) -> Page:
     page = await visit("/rooms/demo", **more)
-    await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+    await live(page)
     return page
 
 
@@ -73,7 +79,7 @@ async def test_blocked_words_hide_what_says_them(visit: Visit) -> None:
         await expect(items.filter(has_text="hello")).to_have_count(1)
         await expect(items.filter(has_text="SPOILER")).to_have_count(0)
         await page.reload()
-        await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+        await live(page)
 
 
 async def test_a_pause_stops_them_where_they_are(visit: Visit) -> None:
@@ -116,6 +122,27 @@ async def test_hidden_means_unsubscribed_on_the_wire(visit: Visit) -> None:
         await toggle.click()
         await expect(toggle).to_have_attribute("aria-pressed", pressed)
         assert await said(page, sent, command), sent
+
+
+async def test_who_has_them_off_never_loads_what_draws_them(visit: Visit) -> None:
+    """Until they throw one: then danmaku are on again, and their own one is seen."""
+    page = await open_room(visit)
+    toggle = page.get_by_test_id("danmaku-toggle")
+    await toggle.click()
+    fetched: list[str] = []
+    page.on("request", lambda request: fetched.append(request.url))
+    await page.reload()
+    await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+    await expect(toggle).to_have_attribute("aria-pressed", "false")
+    assert not [url for url in fetched if "danmaku/layer" in url or "danmaku/lanes" in url]
+    await page.get_by_test_id("chat-mode").click()
+    await page.get_by_test_id("chat-input").fill("看得见自己的")
+    await page.get_by_test_id("chat-send").click()
+    await page.get_by_test_id("name-input").fill("小雨")
+    await page.get_by_test_id("name-save").click()
+    own = page.get_by_test_id("danmaku-item").filter(has_text="看得见自己的")
+    await expect(own).to_be_attached()
+    await expect(toggle).to_have_attribute("aria-pressed", "true")
 
 
 async def test_captions_are_shown_until_somebody_does_not_want_them(

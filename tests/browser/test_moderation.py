@@ -1,5 +1,6 @@
 """Moderation as people see it: staff at the console, a viewer on a phone, in a real browser."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -112,10 +113,21 @@ async def test_rules_and_word_lists_hold_at_once_and_refusals_keep_the_text(visi
     await console.get_by_test_id("held-show").click()
     await expect(row(viewer, "looking for partners")).to_be_visible()
     await console.keyboard.press("Escape")
-    await console.get_by_test_id("talk-slow").select_option("60")
+    await console.get_by_test_id("talk-slow").select_option("120")
+    field, send = viewer.get_by_test_id("chat-input"), viewer.get_by_test_id("chat-send")
+    await expect(field).to_have_attribute("placeholder", "Slow mode: 120 s")
+    await expect(send).to_be_disabled()  # it counts from what was said before
+    await console.get_by_test_id("talk-slow").select_option("0")
+    await expect(send).to_be_enabled()
     await say(viewer, "first in slow mode")
     await expect(row(viewer, "first in slow mode")).to_be_visible()
-    await expect(viewer.get_by_test_id("chat-send")).to_be_disabled()
+    await console.get_by_test_id("talk-slow").select_option("120")
+    await expect(send).to_be_disabled()
+    await console.get_by_test_id("talk-links").click()  # other rules leave the count alone
+    await expect(console.get_by_test_id("talk-links")).to_have_attribute("aria-pressed", "false")
+    await expect(send).to_have_text(re.compile(r"^[0-9]+$"))
+    await expect(send).to_be_disabled()
+    await expect(field).to_be_enabled()  # typing goes on
     await console.get_by_test_id("talk-mute-all").click()
     await expect(viewer.get_by_test_id("chat-input")).to_be_disabled()
     await expect(console.get_by_test_id("talk-mute-all")).to_have_attribute("aria-pressed", "true")

@@ -86,6 +86,19 @@ async def worker(sqlite_store: SqlRooms, redis_url: str, unique: str) -> AsyncIt
         yield one
 
 
+async def test_slow_mode_counts_from_before_it_was_switched_on(worker: Worker, unique: str) -> None:
+    """Who spoke just before waits as everybody does, so a page can tell it without asking."""
+    await worker.say(unique, ANN, "one")
+    worker.clock.ms += 4_000
+    await worker.moderation.change_rules(unique, {"slow_mode_seconds": 10}, MOD)
+    with pytest.raises(TooFast) as refusal:
+        await worker.say(unique, ANN, "two")
+    assert refusal.value.facts["retry_after"] == 6
+    await worker.say(unique, BEN, "mine")
+    worker.clock.ms += 6_000
+    await worker.say(unique, ANN, "two")
+
+
 async def test_slow_mode_waits_between_two_messages_of_one_person(
     worker: Worker, unique: str
 ) -> None:

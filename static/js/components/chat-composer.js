@@ -24,6 +24,8 @@ import { busy } from "./product-bits.js";
 const TEXT_LENGTH = 200;
 /** How long a message waits for its channel, in ms. */
 const CHANNEL_MS = 5_000;
+/** How often the wait of slow mode is looked at, in ms. */
+const COUNT_MS = 250;
 
 /** Asks a guest for a name, before the first words. */
 export const nameSheet = later(() => import("./name-sheet.js"));
@@ -34,6 +36,10 @@ export class Composer {
     this.store = store;
     this.staff = staff;
     this.mode = "chat";
+    /** When slow mode counts from: the own last words, ms of this browser's clock. */
+    this.spokeAt = 0;
+    this.left = 0;
+    this.timer = 0;
     this.input = h("input", { type: "text", class: "chat-input", testid: "chat-input", maxLength: TEXT_LENGTH, autocomplete: "off", enterkeyhint: "send", "aria-label": t("chat.input") });
     this.send = h("button", { type: "submit", class: "icon-button send", testid: "chat-send", "aria-label": t("chat.send") }, icon("send"));
     this.modeButton = h("button", { type: "button", class: "mode-button", testid: "chat-mode", "aria-pressed": "false", on: { click: () => this.switchMode() } }, t("chat.mode_danmaku"));
@@ -75,11 +81,36 @@ export class Composer {
     const why = this.hindrance();
     this.form.classList.toggle("hindered", Boolean(why));
     this.input.disabled = Boolean(why);
-    this.send.disabled = Boolean(why);
     this.input.placeholder = why || this.usualPlaceholder();
+    this.count(Boolean(why));
+  }
+
+  /** Between two messages in this room, in s; 0 = no slow mode, or none for this person. */
+  slowSeconds() {
+    return this.staff ? 0 : this.store.state.chat_rules.slow_mode_seconds;
+  }
+
+  /** Slow mode: the button counts, typing goes on. @param {boolean} hindered */
+  count(hindered) {
+    const slow = this.slowSeconds();
+    const left = Math.max(0, Math.min(slow, Math.ceil((this.spokeAt - Date.now()) / 1000) + slow));
+    const counting = left > 0;
+    this.send.disabled = hindered || counting || this.send.getAttribute("aria-busy") === "true";
+    if (left !== this.left) this.drawSend(counting ? String(left) : "");
+    this.left = left;
+    clearTimeout(this.timer);
+    if (counting) this.timer = window.setTimeout(() => this.showRules(), COUNT_MS);
+  }
+
+  /** @param {string} left */
+  drawSend(left) {
+    fill(this.send, left ? h("span", { class: "digits" }, left) : icon("send"));
+    this.send.setAttribute("aria-label", left ? `${t("chat.send")} ${left}` : t("chat.send"));
   }
 
   usualPlaceholder() {
+    const slow = this.slowSeconds();
+    if (slow) return t("chat.placeholder_slow", { n: slow });
     if (this.reply.message) return t("chat.placeholder_reply");
     return this.mode === "danmaku" ? t("chat.placeholder_danmaku") : t("chat.placeholder");
   }
@@ -110,12 +141,15 @@ export class Composer {
   async publish(text) {
     const { store } = this;
     const subscription = this.mode === "danmaku" ? store.danmaku : store.chat;
-    if (this.mode === "danmaku") store.showDanmaku(true);
+    if (this.mode === "danmaku") {
+      store.showDanmaku(true); // one throws only into a channel one hears
+      store.emit("danmaku.own", text);
+    }
     await subscription.ready(CHANNEL_MS).catch(() => undefined);
     await publish(subscription, { text, ...this.reply.part });
+    this.spokeAt = Date.now();
     this.input.value = "";
     this.reply.answer(null);
-    this.slowDown(store.state.chat_rules.slow_mode_seconds);
   }
 
   /** @param {unknown} error */
@@ -124,22 +158,7 @@ export class Composer {
     fill(this.problem, explain(error));
     this.right.learn(error);
     const { reason, seconds } = asProblem(error);
-    if (reason === "slow-mode") this.slowDown(seconds);
-  }
-
-  /** Slow mode: the button counts, typing goes on. @param {number} seconds */
-  slowDown(seconds) {
-    if (!seconds || this.staff) return;
-    const until = Date.now() + seconds * 1000;
-    const tick = () => {
-      const left = Math.ceil((until - Date.now()) / 1000);
-      this.send.disabled = left > 0;
-      fill(this.send, left > 0 ? h("span", { class: "digits" }, String(left)) : icon("send"));
-      this.send.setAttribute("aria-label", left > 0 ? `${t("chat.send")} ${left}` : t("chat.send"));
-      if (left > 0) setTimeout(tick, 250);
-      else this.showRules();
-    };
-    setTimeout(tick);
+    if (reason === "slow-mode") this.spokeAt = Date.now() + (seconds - this.slowSeconds()) * 1000; // said elsewhere
   }
 
   /** Asks a guest for a name before the first words. @returns {Promise<boolean>} whether they may be sent */

@@ -99,8 +99,8 @@ class RoomPage {
     void withSettings((sheet) =>
       sheet.openSettings({
         onTaste: (taste) => this.suit(taste),
-        paused: layer.paused,
-        onPause: (paused) => layer.pause(paused),
+        paused: Boolean(layer.paused),
+        onPause: (paused) => layer.pause?.(paused),
         onCaptions: () => this.captions.suit?.(),
         onSaver: () => (this.barrage.begun(), this.draw()),
       }),
@@ -109,7 +109,7 @@ class RoomPage {
 
   /** Shows what this viewer wants to see. @param {import("../danmaku/taste.js").Taste} taste */
   suit(taste) {
-    this.barrage.layer.suit(taste);
+    this.barrage.layer.suit?.(taste);
     this.chat.block(taste.users);
   }
 
