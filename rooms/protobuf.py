@@ -99,6 +99,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field(12, "delta", "text"),
         Field(13, "tf", "bytes"),
         Field(14, "flag", "int"),
+        Field(15, "type", "int"),
     ),
     protocol.Unsubscribe: _CHANNEL,
     protocol.AskPresence: _CHANNEL,

@@ -61,6 +61,9 @@ TYPES = {
 }  # fmt: skip
 
 
+NEWER = {("Subscribe", 15)}  # that the JavaScript SDK writes and the Python SDK does not know yet
+
+
 def file_fields() -> dict[str, dict[int, tuple[str, str, str]]]:
     """Message -> number -> (name, kind, many), as `client.proto` says."""
     found: dict[str, dict[int, tuple[str, str, str]]] = {}
@@ -97,6 +100,8 @@ def test_the_numbers_are_the_published_ones(name: str) -> None:
         descriptor = published.DESCRIPTOR.message_types_by_name[theirs]
         by_number = {field.number: field for field in descriptor.fields}
         for number, (field, kind, _) in file_fields()[name].items():
+            if (name, number) in NEWER:
+                continue
             their = by_number[number]
             assert their.name == field
             word = {
@@ -232,6 +237,14 @@ def test_a_publication_that_is_no_json_counts_as_empty(data: bytes) -> None:
     [command] = protobuf.read_commands(with_length(protobuf.block(7, body)))
     assert command.publish is not None
     assert bytes(command.publish.data) == b""
+
+
+def test_a_kind_of_subscription_that_is_not_offered_is_seen() -> None:
+    """Passed over as unknown, it would become a plain stream."""
+    body = protobuf.block(1, b"news") + b"\x78\x01"  # `type`, as the JavaScript SDK writes it
+    [command] = protobuf.read_commands(with_length(protobuf.block(5, body)))
+    assert command.subscribe is not None
+    assert command.subscribe.type == 1
 
 
 @given(st.integers(0, 2**64 - 1))
