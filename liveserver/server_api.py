@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from liveserver.control import Control, Status
 from liveserver.gateway import codes
+from liveserver.gateway.options import HISTORY_BYTES
 from liveserver.gateway.remote import Disconnect, Pattern, Refresh, Subscribe, Unsubscribe, summed
 from liveserver.once import Once
 from rooms import protocol
@@ -80,14 +81,18 @@ class ServerApi:
     async def history(
         self, channel: str, *, since: Position | None, limit: int, reverse: bool
     ) -> protocol.HistoryResult:
-        """Kept publications; `limit` 0 asks for the position alone, negative for all."""
+        """
+        Kept publications; `limit` 0 asks for the position alone, negative for all. As on the viewer
+        socket they end after `HISTORY_BYTES`, and the next page begins behind the last of them.
+        """
         rules = self._rules(channel)
         if not rules.has_history:
             raise codes.Fail(codes.NOT_AVAILABLE)
         most = min(limit, HISTORY_MAX) if limit >= 0 else HISTORY_MAX
         read = await self._bus.history(
-            topic_of(channel), channel, since=since, limit=most, reverse=reverse
-        )
+            topic_of(channel), channel, since=since, limit=most, reverse=reverse,
+            most_bytes=HISTORY_BYTES,
+        )  # fmt: skip
         if since is not None and since.epoch not in ("", read.position.epoch):
             raise codes.Fail(codes.UNRECOVERABLE)
         return protocol.HistoryResult(

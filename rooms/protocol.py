@@ -470,8 +470,13 @@ class Subscribed(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 def server_subscribed(position: Position | None, data: bytes) -> Subscribed:
-    """A subscription at `position` (None: the client is told none); `data` is the caller's JSON."""
-    told = Subscribed(data=Raw(one_line(data)))
+    """
+    A subscription at `position` (None: the client is told none); `data` is the caller's JSON, or
+    empty.
+    """
+    told = Subscribed()
+    if data:  # an empty one is not left out by itself
+        told.data = Raw(one_line(data))
     if position is not None:
         told.recoverable = told.positioned = True
         told.epoch, told.offset = position.epoch, position.offset

@@ -20,6 +20,7 @@ from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired, Toke
 from rooms import protocol
 from rooms.bus import Position
 from rooms.channels import Rules, personal, room_of, topic_of
+from rooms.errors import Refusal
 from rooms.frames import PROTOBUF
 from rooms.hub import Entered
 from rooms.protocol import FLAG_REJECT_UNRECOVERED, Reply, Request
@@ -183,16 +184,25 @@ class Commands:
                 session.reply(_subscribed(session, id, subscription, entered, since))
             return not refused
 
-        await self._enter(session, subscription, since, admit)
+        entered = await self._enter(session, subscription, since, admit)
         if refused:
             raise codes.Fail(codes.UNRECOVERABLE)
+        if not entered and not session.ended:  # the server subscribed it meanwhile
+            raise codes.Fail(codes.ALREADY_SUBSCRIBED)
 
     async def subscribe_for(
-        self, session: Session, channel: str, rules: Rules, info: bytes, data: bytes
+        self,
+        session: Session,
+        channel: str,
+        rules: Rules,
+        info: bytes,
+        data: bytes,
+        since: Position | None = None,
     ) -> None:
         """
         Subscribe a client by the server's own will, which it is told. `info` is what others see of
-        it in the channel, `data` what it is told itself; both JSON or empty. Raises as subscribing.
+        it in the channel, `data` what it is told itself; both JSON or empty. What followed on
+        `since` it gets as what is published from now on. Raises as subscribing.
         """
         subscription = Subscription(
             channel,
@@ -204,14 +214,17 @@ class Commands:
         )
 
         def admit(entered: Entered) -> bool:
-            if channel in session.subscriptions:
-                return False  # the client was quicker
             position = entered.position if rules.recovery else None
+            if position and since and entered.recovered:  # from where its publications count on
+                position = Position(position.epoch, since.offset)
             told = protocol.server_subscribed(position, data)
             session.push(session.encoding.subscribe(channel, told))
+            head = session.encoding.head(channel)
+            for item in entered.missed:
+                session.push(session.encoding.push(head, item))
             return True
 
-        await self._enter(session, subscription, None, admit)
+        await self._enter(session, subscription, since if rules.recovery else None, admit)
 
     async def _check_room(self, channel: str) -> None:
         """A room that does not exist has no channels. Whoever is watched here does exist."""
@@ -225,20 +238,25 @@ class Commands:
         subscription: Subscription,
         since: Position | None,
         admit: Callable[[Entered], bool],
-    ) -> None:
-        """Presence first, then answer and entry in one step, then tell the others."""
+    ) -> bool:
+        """
+        Presence first, then answer and entry in one step, then tell the others. False if it was not
+        admitted, or is in the channel already: the server subscribes clients of its own will.
+        """
         channel, rules = subscription.channel, subscription.rules
-        presence = self._gateway.presence
+        presence, is_in = self._gateway.presence, False
         if rules.presence:
             await presence.enter(channel, session.client, subscription.info)
 
         def answer(entered: Entered) -> bool:
-            if session.ended or not admit(entered):
+            nonlocal is_in
+            if session.ended or channel in session.subscriptions or not admit(entered):
                 return False
             session.subscriptions[channel] = subscription
             expiry.watch(session, subscription)
             session.flush()
-            return not session.ended
+            is_in = not session.ended
+            return is_in
 
         try:
             await self._gateway.hub.subscribe(
@@ -255,8 +273,9 @@ class Commands:
                 presence.leave_later(
                     channel, session.client, b"", present=rules.presence, told=False
                 )
-        if rules.join_leave and channel in session.subscriptions:
-            await presence.announce(channel, subscription.info, join=True)
+        if rules.join_leave and is_in:
+            await presence.announce_join(channel, session.client, subscription.info)
+        return is_in
 
     def _note_recovery(self, entered: Entered, since: Position | None) -> None:
         if since is not None:
@@ -285,13 +304,12 @@ class Commands:
         if session.subscriptions.pop(channel, None) is None:
             return  # the connection ended before this began, and left the channel with it
         self._gateway.hub.unsubscribe(session.connection, subscription.topic, channel)
-        await self._gateway.presence.leave(
-            channel,
-            session.client,
-            subscription.info,
-            present=rules.presence,
-            told=rules.join_leave,
-        )
+        presence = self._gateway.presence
+        leaving = channel, session.client, subscription.info
+        try:
+            await presence.leave(*leaving, present=rules.presence, told=rules.join_leave)
+        except Refusal:  # it has left all the same; the others see it later
+            presence.leave_later(*leaving, present=rules.presence, told=rules.join_leave)
         session.reply(answer)
 
     # --- publish, history, presence ----------------------------------------------------------

@@ -15,6 +15,7 @@ from liveserver.gateway import codes
 from liveserver.gateway.options import CHANNELS, COMMAND_SECONDS
 from liveserver.gateway.session import Session
 from liveserver.problems import REFUSALS
+from rooms.bus import Position
 from rooms.channels import Rules
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ class Unsubscribe(Whom, kw_only=True, omit_defaults=True):
 
 
 class Subscribe(Whom, kw_only=True, omit_defaults=True):
-    """`info` and `data`: JSON as text, or empty."""
+    """`info` and `data`: JSON as text, or empty. What followed on `since` is sent, too."""
 
     channel: str
+    since: Position | None = None
     info: str = ""
     data: str = ""
 
@@ -165,7 +167,7 @@ class Remote:
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await self._gateway.commands.subscribe_for(
-                    session, order.channel, rules, info, data
+                    session, order.channel, rules, info, data, order.since
                 )
         except (TimeoutError, *REFUSALS) as problem:
             log.warning("%s is not subscribed to %s: %r", session.client, order.channel, problem)

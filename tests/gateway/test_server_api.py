@@ -13,9 +13,9 @@ from liveserver.control import TOPIC, Control
 from liveserver.gateway.remote import Disconnect, Refresh, Remote, Subscribe, Unsubscribe
 from liveserver.metrics import Metrics
 from liveserver.server_api import ServerApi
-from rooms.bus import Message
+from rooms.bus import Message, Position
 from tests.gateway.conftest import Serve
-from tests.gateway.support import Place, connected, eventually
+from tests.gateway.support import Client, Place, connected, eventually
 
 
 @asynccontextmanager
@@ -147,6 +147,33 @@ async def test_subscribe_brings_a_client_into_a_channel(two: Two, channel: str) 
         await api.unsubscribe(Unsubscribe(user="mia", channel=channel))
         await mia.until(lambda: [p for p in mia.pushes if "unsubscribe" in p])
         assert len([p for p in mia.pushes if "subscribe" in p]) == 1
+
+
+async def test_subscribe_sends_what_followed_on_a_position(two: Two, channel: str) -> None:
+    """From there on without a hole or a repeat; of another epoch nothing but what follows."""
+    (_, api), (there, _) = two
+    place = await api.publish(channel, b"1")
+    for number in (b"2", b"3"):
+        await api.publish(channel, number)
+    position = {"epoch": place.epoch, "recoverable": True, "positioned": True}
+    async with (
+        connected(there, there.token("mia")) as mia,
+        connected(there, there.token("tom")) as tom,
+    ):
+        await api.subscribe(Subscribe(user="mia", channel=channel, since=Position(place.epoch, 1)))
+        await api.subscribe(Subscribe(user="tom", channel=channel, since=Position("other", 1)))
+        for client, offset in ((mia, 1), (tom, 3)):
+            await client.until(lambda: of(client, "subscribe"))  # noqa: B023
+            assert of(client, "subscribe") == [{**position, "offset": offset}]
+        await api.publish(channel, b"4")
+        await mia.until(lambda: len(mia.pubs(channel)) == 3)
+        await tom.until(lambda: tom.pubs(channel))
+        assert (mia.pubs(channel), tom.pubs(channel)) == ([2, 3, 4], [4])
+
+
+def of(client: Client, kind: str) -> list[object]:
+    """What a client was pushed of this kind."""
+    return [push[kind] for push in client.pushes if kind in push]
 
 
 async def test_refresh_changes_when_a_connection_ends(two: Two) -> None:

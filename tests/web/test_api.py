@@ -79,6 +79,19 @@ async def test_publish_history_and_removal(shop: Shop, unique: str) -> None:
     assert (empty["publications"], empty["offset"]) == ([], 2)
 
 
+async def test_a_page_of_history_is_bounded_in_bytes(shop: Shop, unique: str) -> None:
+    """However large the publications are; the rest is asked for behind the last, none is lost."""
+    channel = f"news:{unique}"
+    for n in range(4):
+        await ok(shop, "publish", channel=channel, data=str(n) * 300_000)
+    pages, read = [], {"offset": 0, "epoch": ""}
+    while len(pages) < 4:
+        answer = await ok(shop, "history", channel=channel, limit=-1, since=read)
+        pages.append([one["offset"] for one in answer["publications"]])
+        read = {"offset": pages[-1][-1], "epoch": answer["epoch"]}
+    assert pages == [[1], [2], [3], [4]]
+
+
 async def test_broadcast_answers_for_each_channel(shop: Shop, unique: str) -> None:
     """In the order of the channels; one that fails does not keep the others from theirs."""
     channels = [f"news:{unique}", f"nowhere:{unique}", f"plain:{unique}"]

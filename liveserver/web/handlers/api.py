@@ -71,6 +71,10 @@ def _text(plain: msgspec.Raw, encoded: str) -> str:
     return data.decode()
 
 
+def _position(since: shapes.Since | None) -> Position | None:
+    return Position(since.epoch, since.offset) if since else None
+
+
 @_command(shapes.Published)
 async def publish(call: Call) -> shapes.Published:
     """Publish JSON into a channel. The server's own events of rooms cannot be published."""
@@ -122,9 +126,8 @@ async def presence_stats(call: Call) -> shapes.StatsAnswer:
 async def history(call: Call) -> shapes.HistoryAnswer:
     """Kept publications of a channel, and its position."""
     body: shapes.History = call.body
-    since = Position(body.since.epoch, body.since.offset) if body.since else None
     read = await _api(call).history(
-        body.channel, since=since, limit=body.limit, reverse=body.reverse
+        body.channel, since=_position(body.since), limit=body.limit, reverse=body.reverse
     )
     return shapes.HistoryAnswer(
         result=shapes.HistoryResult(read.publications, read.epoch, read.offset)
@@ -182,6 +185,7 @@ async def subscribe(call: Call) -> shapes.Done:
         channel=body.channel,
         info=_text(body.info, body.b64info),
         data=_text(body.data, body.b64data),
+        since=_position(body.recover_since),
     )
     await _api(call).subscribe(order)
     return shapes.Done(result=shapes.Nothing())

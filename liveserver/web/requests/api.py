@@ -56,7 +56,10 @@ class Since(Command, kw_only=True):
 
 
 class History(Command, kw_only=True):
-    """`limit` 0 asks for the position alone, -1 for everything kept (at most 1,000)."""
+    """
+    `limit` 0 asks for the position alone, -1 for everything kept (at most 1,000, and 512 kB
+    together: the next page is asked for with `since`).
+    """
 
     channel: Channel
     limit: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 0
@@ -97,7 +100,7 @@ class Disconnect(Whom, kw_only=True):
 class Subscribe(Whom, kw_only=True):
     """
     `info` is what others see of the client in the channel, `data` what it is told; either may come
-    as JSON in base64.
+    as JSON in base64. With `recover_since` it also gets what followed on that position.
     """
 
     channel: Channel
@@ -105,6 +108,7 @@ class Subscribe(Whom, kw_only=True):
     b64info: str = ""
     data: Raw = msgspec.field(default_factory=Raw)
     b64data: str = ""
+    recover_since: Since | None = None
 
 
 class Unsubscribe(Whom, kw_only=True):
