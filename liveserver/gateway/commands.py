@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
 
 
+ENTRY_BYTES = 64  # of a publication in an answer, besides payload and ClientInfo
+
+
 class Commands:
     """The commands of all connections of a gateway."""
 
@@ -250,6 +253,7 @@ class Commands:
 
         def answer(entered: Entered) -> bool:
             nonlocal is_in
+            entered = _fitting(entered, self._gateway.options.answer_bytes, subscription)
             if session.ended or channel in session.subscriptions or not admit(entered):
                 return False
             session.subscriptions[channel] = subscription
@@ -499,6 +503,14 @@ def _subscription(
             and session.connection.variant.delta is not None
         ),
     )
+
+
+def _fitting(entered: Entered, most: int, subscription: Subscription) -> Entered:
+    """Not recovered where the publications are too many bytes for one answer, which is whole."""
+    size = sum(len(one.data) + len(one.info) + ENTRY_BYTES for one in entered.missed)
+    if subscription.delta:  # payloads as texts: every quote may have to be escaped
+        size *= 2
+    return entered if size <= most else Entered(entered.position)
 
 
 def _subscribed(

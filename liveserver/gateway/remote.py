@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from liveserver.control import Status, Work
-from liveserver.gateway import codes
+from liveserver.gateway import codes, expiry
 from liveserver.gateway.options import CHANNELS, COMMAND_SECONDS
 from liveserver.gateway.session import Session
 from liveserver.problems import REFUSALS
@@ -183,6 +183,7 @@ class Remote:
                 ends = order.expire_at or None
                 identity = msgspec.structs.replace(session.identity, expires_at=ends)
                 session.who = session.who._replace(identity=identity)
+                expiry.watch(session)
         return len(meant)
 
     def _channels(self, body: msgspec.Raw) -> Any:

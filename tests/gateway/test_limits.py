@@ -199,6 +199,23 @@ async def test_slow_readers_cost_others_nothing_and_hold_little(
             assert hub.viewers_of(name, name) == 1
 
 
+async def test_a_recovery_that_fits_no_answer_is_none(serve: Serve, unique: str) -> None:
+    """It is told so and where it is; an error would leave it in a channel that it thinks closed."""
+    name, options = f"kept:{unique}", {"hard_mark_bytes": 256 * 1024}
+    async with serve(insecure=True, **options) as place, connected(place) as client:
+        for _ in range(5):
+            await place.publish(name, "x" * 50_000)
+        back = {"recover": True, "offset": 0, "epoch": ""}
+        assert await client.error("subscribe", channel=name, flag=2, **back) == 112
+        result = await client.ok("subscribe", channel=name, **back)
+        assert result.pop("epoch") and result == {
+            "recoverable": True, "positioned": True, "was_recovering": True, "offset": 5,
+        }  # fmt: skip
+        await client.ok("unsubscribe", channel=name)
+        result = await client.ok("subscribe", channel=name, **{**back, "offset": 2})
+        assert (result["recovered"], len(result["publications"])) == (True, 3)
+
+
 async def test_who_reads_late_gets_everything_in_order(serve: Serve, unique: str) -> None:
     """What the system does not take waits, whole or in part; then frames go straight again."""
     options: Any = {"soft_mark_bytes": SOFT, "hard_mark_bytes": HARD}

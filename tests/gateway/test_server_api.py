@@ -195,6 +195,16 @@ async def test_refresh_changes_when_a_connection_ends(two: Two) -> None:
         assert await tom.until_closed() == (3005, "connection expired")
 
 
+async def test_an_earlier_end_does_not_wait_for_a_ping(serve: Serve) -> None:
+    """Pings are 25 s apart; the end is looked at when it has come."""
+    soon = {"expired_grace_seconds": 0.1, "step_seconds": 0.02}
+    async with serve(**soon) as place, connected(place, place.token("mia")) as mia:
+        remote = Remote(place.gateway, "w", name="w", clock=time.monotonic)
+        order = Refresh(user="mia", expire_at=int(time.time()) + 1)
+        assert remote.work["refresh"](msgspec.Raw(msgspec.json.encode(order))) == 1
+        assert await mia.until_closed() == (3005, "connection expired")
+
+
 async def test_a_silent_worker_is_left_out(
     two: Two, monkeypatch: pytest.MonkeyPatch, unique: str
 ) -> None:
