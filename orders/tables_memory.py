@@ -46,7 +46,7 @@ from orders.rows import (
 #: how many rows an UPDATE found: without it a refused change is only left out.
 GUARDS = (
     "fence", "unique key", "counter", "units", "limit", "state", "stock", "grant", "sequence",
-    "payment", "coupon", "sku", "place", "answer", "rowcount",
+    "payment", "refund", "coupon", "coupon limit", "sku", "place", "answer", "rowcount",
 )  # fmt: skip
 
 
@@ -329,7 +329,7 @@ def _write_coupons(tables: Tables, effects: Effects) -> None:
         used = tables.coupon_buyers.get(place, 0) + step.uses
         limit = tables.coupons[step.coupon_id].per_buyer_limit
         holds = used >= 0 and (step.uses < 0 or used <= limit)
-        if not tables.refuses("coupon", holds, f"coupon of {step.buyer}"):
+        if not tables.refuses("coupon limit", holds, f"coupon of {step.buyer}"):
             tables.coupon_buyers[place] = used
     tables.coupon_uses.extend(effects.coupon_uses)
 
@@ -400,5 +400,7 @@ def _write_payments(tables: Tables, effects: Effects) -> None:
             known.amount_cents, known.currency = move.amount_cents, move.currency
             tables.payments[(move.provider, move.id)] = known
     for refund in effects.refunds:
-        if not tables.refuses("payment", refund.id not in tables.refunds, f"refund {refund.id}"):
-            tables.refunds[refund.id] = refund
+        is_new = refund.id not in tables.refunds
+        if not tables.refuses("refund", is_new, f"refund {refund.id}"):
+            place = refund.id if is_new else f"{refund.id} again"  # without its guard: two rows
+            tables.refunds[place] = refund

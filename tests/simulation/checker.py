@@ -4,11 +4,12 @@ The invariants, from the rows and from what clients wrote down; never from a cou
     I1 no oversell · I2 conservation · I3 every recorded success is stored · I4 no phantom order
     I5 one order a key, repeats byte for byte · I6 nothing is held for ever
     I7 never both paid and released · I8 the limit of a buyer · I9 only allowed edges, without gaps
+    I10 money and I12 coupons: tests/simulation/books.py
     I13 everyone shows what is stored · line: nobody who waits is passed by anybody behind
     answered: whoever asks again is answered after the faults
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,7 +18,10 @@ from orders.ledger import OrderKey
 from orders.order import EDGES, is_held
 from orders.rows import OrderRow
 from orders.tables_memory import Tables
+from tests.simulation.books import Books, Refunds
 from tests.simulation.world import World
+
+Bought = tuple[str | None, tuple[tuple[str, int], ...], int]  # (sale, its products, cents)
 
 
 @dataclass
@@ -27,22 +31,21 @@ class Journal:
     sent: set[tuple[str, str]] = field(default_factory=set)  # (buyer, key) of every request
     joined: set[tuple[str, str]] = field(default_factory=set)  # (buyer, key) of places in line
     taken: dict[tuple[str, str], bytes] = field(default_factory=dict)  # their successes
-    asked: dict[tuple[str, str], tuple[str, int, int]] = field(default_factory=dict)  # for what
+    asked: dict[tuple[str, str], Bought] = field(default_factory=dict)  # for what
     changed: list[tuple[str, str]] = field(default_factory=list)  # successes that differ
     forgotten: list[str] = field(default_factory=list)  # repeats of a success that were refused
     paid: set[str] = field(default_factory=set)  # orders whose payment was confirmed
     cancelled: set[str] = field(default_factory=set)
+    refunds: Refunds = field(default_factory=Refunds)
     unanswered: list[str] = field(default_factory=list)
     refused: int = 0
 
-    def success(
-        self, buyer: str, key: str, sale: str, quantity: int, cents: int, body: bytes
-    ) -> None:
-        """A reserve was answered with an order."""
+    def success(self, buyer: str, key: str, asked: Bought, body: bytes) -> None:
+        """A wish was answered with an order."""
         place = (buyer, key)
         if self.taken.setdefault(place, body) != body:
             self.changed.append(place)
-        if self.asked.setdefault(place, (sale, quantity, cents)) != (sale, quantity, cents):
+        if self.asked.setdefault(place, asked) != asked:
             self.changed.append(place)
 
 
@@ -53,6 +56,7 @@ class Checker:
         self.lenient = lenient  # memory is spoilt on purpose: it may refuse what it forgot
         self.found: dict[str, str] = {}
         self.limits: dict[str, int] = {}  # the highest limit that a sale ever had
+        self.books = Books(self.must)
         self.commits = 0
 
     def must(self, invariant: str, holds: bool, detail: str) -> None:
@@ -64,15 +68,15 @@ class Checker:
     def at_commit(self, tables: Tables) -> None:
         """After every commit: what must hold at every moment."""
         self.commits += 1
+        self.books.at_commit(tables)
         held: defaultdict[str, int] = defaultdict(int)
         by_buyer: defaultdict[tuple[str, str], int] = defaultdict(int)
         for order in tables.orders.values():
             if order.flash_sale_id is not None and is_held(order.state, bool(order.restocked)):
                 held[order.flash_sale_id] += order.quantity
                 by_buyer[(order.flash_sale_id, order.buyer)] += order.quantity
-        committed: defaultdict[str, int] = defaultdict(int)
-        sold: defaultdict[str, int] = defaultdict(int)
-        used: defaultdict[tuple[str, str], int] = defaultdict(int)
+        committed, used = self._shelf(tables)
+        sold = committed.copy()
         for sale in tables.sales.values():
             mine = held[sale.id]
             self.must("I1", mine <= sale.units, f"{sale.id}: {mine} of {sale.units} sold")
@@ -99,6 +103,18 @@ class Checker:
         for place, grant in tables.grants.items():
             self.must("I2", grant.used == used[place], f"grant {place}: {grant.used} used")
 
+    def _shelf(self, tables: Tables) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+        """Units of each product, and of each grant, that orders without a sale hold."""
+        committed: Counter[str] = Counter()
+        used: Counter[tuple[str, str]] = Counter()
+        for order in tables.orders.values():
+            if order.flash_sale_id is None and is_held(order.state, bool(order.restocked)):
+                for line in self.books.lines[order.id]:
+                    committed[line.product_id] += line.quantity
+                    if order.room is not None:
+                        used[(line.product_id, order.room)] += line.quantity
+        return committed, used
+
     # ── after quiescence ────────────────────────────────────────────────────────────────────
 
     def at_end(self, world: World, journal: Journal) -> None:
@@ -110,6 +126,7 @@ class Checker:
         self._successes(tables, journal)
         self._keys(tables, journal)
         self._lines(tables)
+        self.books.at_end(tables, journal.refunds)
         for order in tables.orders.values():
             self._history(tables, order, journal)
         self._shown(world)
@@ -120,10 +137,10 @@ class Checker:
             row = tables.orders.get(shown["id"])
             stored = row is not None and row.answer.encode() == body and row.buyer == buyer
             self.must("I3", stored, f"{buyer} {key}: {shown['id']} is not stored so")
-            sale, quantity, cents = journal.asked[(buyer, key)]
-            same = (shown["flash_sale"], shown["lines"][0]["quantity"]) == (sale, quantity)
-            same = same and shown["amount_cents"] == cents
-            self.must("I3", same, f"{buyer} {key}: {quantity} asked, {shown}")
+            asked = journal.asked[(buyer, key)]
+            lines = tuple(sorted((line["product_id"], line["quantity"]) for line in shown["lines"]))
+            same = (shown["flash_sale"], lines, shown["amount_cents"]) == asked
+            self.must("I3", same, f"{buyer} {key}: {asked} asked, {shown}")
         if not self.lenient:
             for what in journal.forgotten:
                 self.must("I5", False, f"{what}, although there is an order")

@@ -23,6 +23,7 @@ from orders.requests import (
 from orders.shapes import FlashSale, Place, Product
 from orders.states import FRESH_MS
 from tests.simulation.checker import Journal
+from tests.simulation.till import Till
 from tests.simulation.world import GATEWAYS, START, World
 
 PATIENCE_SECONDS = 120.0  # with faults over for most of it, everybody is answered long before
@@ -38,6 +39,8 @@ class Market:
         self.random = world.random
         self.sales: list[FlashSale] = []
         self.product = ""
+        self.shelf_room: str | None = None
+        self.till = Till(self)
         self.queues = changes
         self.countdowns = (0, 0, 2) if changes else (0,)
         self.durations = (5, 15, 60) if changes else (600,)
@@ -75,8 +78,11 @@ class Market:
         body = await self.ask(request)
         assert isinstance(body, bytes), body
         self.product = msgspec.json.decode(body, type=Product).id
+        await self.till.open(self.product)
         if self.random.random() < 0.5:
-            await self.ask(SetGrant(product=self.product, room=ROOM, units_max=40))
+            for product in self.till.products:
+                await self.ask(SetGrant(product=product, room=ROOM, units_max=40))
+            self.shelf_room = self.random.choice((None, ROOM))
         body = await self.ask(self._sale())
         assert isinstance(body, bytes), body
         self.sales.append(msgspec.json.decode(body, type=FlashSale))
@@ -95,7 +101,8 @@ class Market:
         """Changes sales while they run."""
         for _turn in range(self.random.randint(2, 8)):
             await asyncio.sleep(self.random.uniform(0.2, 4))
-            await self.random.choice((self._new_sale, self._edit, self._edit, self._close))()
+            turns = (self._new_sale, self._edit, self._edit, self._close, self.till.edit)
+            await self.random.choice(turns)()
 
     async def _new_sale(self) -> None:
         body = await self.once(self._sale())
@@ -124,12 +131,23 @@ class Market:
         """A few purchases, with all the ways in which people click twice."""
         await asyncio.sleep(self.random.choice((0.0, 0.0, self.random.uniform(0, 12))))
         for number in range(self.random.randint(1, 6)):
-            sale = self.random.choice(self.sales)
             key = f"k{self.random.randint(0, number)}"
-            order = await self._reserve(name, key, sale, self.random.choice((1, 1, 2)))
-            if order is not None:
-                await self.random.choice(self._after(name, key, sale, order))()
+            await self.random.choice((self._hurry, self._hurry, self._stroll))(name, key)
             await asyncio.sleep(self.random.expovariate(1))
+
+    async def _hurry(self, name: str, key: str) -> None:
+        """A flash sale, and what comes of it."""
+        sale = self.random.choice(self.sales)
+        order = await self._reserve(name, key, sale, self.random.choice((1, 1, 2)))
+        if order is not None:
+            await self.random.choice(self._after(name, key, sale, order))()
+
+    async def _stroll(self, name: str, key: str) -> None:
+        """An order from the shelf, and what comes of it."""
+        order = await self.till.buy(name, key)
+        if order is not None:
+            ways = (self._pay, self._cancel, self._both, self._pay_and_return)
+            await self.random.choice(ways)(order)
 
     def _after(
         self, name: str, key: str, sale: FlashSale, order: str
@@ -141,6 +159,7 @@ class Market:
             lambda: self._pay(order),
             lambda: self._cancel(order),
             lambda: self._both(order),
+            lambda: self._pay_and_return(order),
             lambda: asyncio.sleep(0),
         )
 
@@ -154,14 +173,14 @@ class Market:
         if isinstance(body, str) and (name, key) in self.journal.taken:
             await asyncio.sleep(FRESH_MS / 1000)  # what a gateway knew from before the order is old
             body = await self.ask(request)
-        cents = quantity * sale.price_cents
+        asked = (sale.id, ((sale.product_id, quantity),), quantity * sale.price_cents)
         if isinstance(body, str):
-            if self.journal.asked.get((name, key)) == (sale.id, quantity, cents):
+            if self.journal.asked.get((name, key)) == asked:
                 self.journal.forgotten.append(f"{name} {key}: {body}")
             if body == "sold-out" and self.queues and self.random.random() < 0.5:
                 await self._line_up(name, sale, quantity)
             return None
-        self.journal.success(name, key, sale.id, quantity, cents, body)
+        self.journal.success(name, key, asked, body)
         order: str = msgspec.json.decode(body)["id"]
         return order
 
@@ -211,3 +230,9 @@ class Market:
 
     async def _both(self, order: str) -> None:
         await asyncio.gather(self._pay(order), self._cancel(order))
+
+    async def _pay_and_return(self, order: str) -> None:
+        """Paid, and then not wanted, or broken."""
+        await self._pay(order)
+        if order in self.journal.paid:
+            await self.till.give_back(order)

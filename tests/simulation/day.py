@@ -55,12 +55,12 @@ def simulate(
         writer: The writer under test.
         merchant: Whether somebody changes sales; without, there is one that lasts all day.
     """
-    logging.getLogger("orders.service").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("orders").setLevel(logging.CRITICAL + 1)
     try:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             return runner.run(_day(seed, odds, without, plant, writer, merchant))
     finally:
-        logging.getLogger("orders.service").setLevel(logging.NOTSET)
+        logging.getLogger("orders").setLevel(logging.NOTSET)
 
 
 async def _day(

@@ -89,7 +89,11 @@ def second_client_cancels(world: World) -> Waited:
         if place != "write" or world.random.random() > 0.3:
             return
         tables = world.database.tables
-        reserved = [row for row in tables.orders.values() if row.state == "reserved"]
+        reserved = [
+            row
+            for row in tables.orders.values()
+            if row.state == "reserved" and row.flash_sale_id is not None
+        ]
         if reserved:
             _cancel(tables, world.random.choice(reserved).id)
 
@@ -97,18 +101,26 @@ def second_client_cancels(world: World) -> Waited:
 
 
 def _cancel(tables: Tables, order_id: str) -> None:
-    order = tables.orders[order_id] = copy.copy(tables.orders[order_id])
-    order.state, order.sequence = "cancelled", order.sequence + 1
-    tables.edges[(order.id, order.sequence)] = EdgeRow(
-        n=max(row.n for row in tables.edges.values()) + 1, order_id=order.id,
-        sequence=order.sequence, from_state="reserved", state="cancelled", at=0, actor="other",
-        event=None, changes="{}",
-    )  # fmt: skip
+    move(tables, order_id, "cancelled")
+    order = tables.orders[order_id]
     assert order.flash_sale_id is not None
     sale = tables.sales[order.flash_sale_id] = copy.copy(tables.sales[order.flash_sale_id])
     sale.sold -= order.quantity
     sale.counter += 1
     tables.units[(sale.id, order.buyer)] -= order.quantity
+
+
+def move(tables: Tables, order_id: str, *states: str) -> None:
+    """Somebody else leads an order through these states, and writes the edges."""
+    order = tables.orders[order_id] = copy.copy(tables.orders[order_id])
+    for to in states:
+        from_state, order.state = order.state, to
+        order.sequence += 1
+        tables.edges[(order.id, order.sequence)] = EdgeRow(
+            n=max(row.n for row in tables.edges.values()) + 1, order_id=order.id,
+            sequence=order.sequence, from_state=from_state, state=to, at=0, actor="other",
+            event=None, changes="{}",
+        )  # fmt: skip
 
 
 def two_holders(world: World) -> Waited:

@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 
 from orders.service import Writer
-from tests.simulation import plants
+from tests.simulation import plants, plants_money
 from tests.simulation.day import Day, Plant, simulate
 from tests.simulation.faults import Odds
 
@@ -73,6 +73,24 @@ ROWS = (
         "memory after the commit, with counter and the look each second", "I13",
         "busy before commit", without=frozenset({"counter"}), worse=plants.Early,
         odds=replace(CALM, busy=0.1), also=frozenset({"I6"}),
+    ),
+    Row(
+        "budget of a coupon", "I12", "guard budget of", plants_money.second_client_spends,
+        frozenset({"coupon"}),
+    ),
+    Row(
+        "limit of a coupon", "I12", "guard coupon of b", plants_money.second_client_sells,
+        frozenset({"coupon limit"}),
+    ),
+    Row(
+        "key of a refund, with sequence", "I10", "guard refund ref",
+        plants_money.second_client_refunds, frozenset({"refund", "sequence"}),
+        also=frozenset({"I9"}),
+    ),
+    Row(
+        "state of a refunded order, with sequence", "I2", "guard state of ord",
+        plants_money.second_client_pays_back, frozenset({"state", "sequence"}),
+        also=frozenset({"I9", "I10", "I12"}),
     ),
 )  # fmt: skip
 NAMES = [row.name for row in ROWS]

@@ -26,6 +26,8 @@ HAPPENS = (
     "question lost", "question twice", "answer lost", "answer twice", "news lost", "flush",
     "gateway killed", "clean restart", "look failed",
     "refused by a gateway", "states lost", "place waiting", "place offered", "place over",
+    "coupon used", "coupon refused", "refund of a part", "refund of all", "refund into stock",
+    "refund again", "refund refused",
 )  # fmt: skip
 
 

@@ -384,7 +384,7 @@ class Gateway:
         self.known = KnownStates()
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, Callable[[Answered], None]] = {}
+        self._waiting: dict[int, tuple[AnyRequest, Callable[[Answered], None]]] = {}
         self._answers = MemoryLedger(world.database, self._look)
         self._lives: dict[asyncio.Future[bytes], None] = {}  # in order, as a set is not
 
@@ -409,6 +409,10 @@ class Gateway:
             raise
         finally:
             self._lives.pop(work, None)
+
+    def waiting(self) -> list[AnyRequest]:
+        """The requests that are not answered yet."""
+        return [request for request, _done in self._waiting.values()]
 
     def restart(self) -> None:
         """Killed and started again: whoever waited lost the connection."""
@@ -451,7 +455,7 @@ class Gateway:
 
     def _submit(self, request: AnyRequest, done: Callable[[Answered], None]) -> None:
         number = next(self._numbers)
-        self._waiting[number] = done
+        self._waiting[number] = (request, done)
         self._push(number, request, self.world.time())
 
     def _push(self, number: int, request: AnyRequest, since: float) -> None:
@@ -483,6 +487,6 @@ class Gateway:
             self.world.net.send("answer", holder, lambda: self._finish(number, result))
 
     def _finish(self, number: int, result: Answered) -> None:
-        done = self._waiting.pop(number, None)
-        if done is not None:
-            done(result)
+        waiter = self._waiting.pop(number, None)
+        if waiter is not None:
+            waiter[1](result)
