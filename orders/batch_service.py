@@ -9,9 +9,11 @@ request to blame is found; a guard that finds memory wrong has it loaded again.
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
+from orders import outcome
 from orders.decide import Result, decide, what_is_missing
 from orders.desk import Desk
 from orders.errors import Invalid, LimitExceeded, OutcomeUnknown, Refusal, SoldOut
@@ -122,18 +124,17 @@ class Merger:
             try:
                 self._line.put_back(await self._attempt(asks))
                 return None, []
-            except Busy as failure:
-                self._line.unclaim(asks)
+            except (Busy, MemoryWrong, BadData) as nothing_stored:
+                failure = nothing_stored
+            self._line.unclaim(asks)
+            if isinstance(failure, Busy):
                 log.info("writer %s: busy: %s", self._holder, failure)
                 await asyncio.sleep(BUSY_SECONDS)
-            except MemoryWrong as failure:
-                self._line.unclaim(asks)
+                continue
+            if isinstance(failure, MemoryWrong):
                 wrong += 1
                 await self.reload(str(failure))
-                if wrong >= MAX_WRONG:
-                    return failure, asks
-            except BadData as failure:
-                self._line.unclaim(asks)
+            if isinstance(failure, BadData) or wrong >= MAX_WRONG:
                 return failure, asks
 
     def _halve(self, asks: list[Ask], failure: Failure) -> list[list[Ask]]:
@@ -232,7 +233,7 @@ class Merger:
         if not desk.is_dirty:
             return
         before = memory.last_n
-        desk.commit_to_memory()
+        outcome.commit_to_memory(desk)
         new_buyers = memory.new_buyers(desk.keys)
         for name, draft in desk.sales.items():
             self.states.changed(name, new_buyers.get(name, []))
@@ -243,11 +244,11 @@ class Merger:
         self.counts.batches += 1
         self.counts.orders += len(desk.new_orders)
         news = News(
-            sales=desk.changed_sales(),
+            sales=outcome.changed_sales(desk),
             products=sorted(desk.products_changed),
             last_edge=memory.last_n,
             after=before,
-            events=desk.events,
+            events=partial(outcome.events, desk),
         )
         try:
             self._on_news(news)
@@ -277,8 +278,8 @@ def _remember_void(memory: Memory, sale: str, facts: Facts) -> None:
 
 
 async def _write(transaction: Transaction, desk: Desk) -> None:
-    desk.note_stock()
-    await transaction.write(desk.effects())
+    outcome.note_stock(desk)
+    await transaction.write(outcome.effects(desk))
     await transaction.commit()
 
 

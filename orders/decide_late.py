@@ -6,11 +6,12 @@ start, for the same lines and prices, while what it needs is still there.
 import msgspec
 
 from orders.decide_shelf import check_room, line_rows, take_lines
-from orders.desk import Desk, SaleDraft
+from orders.desk import Desk
 from orders.errors import Ended, LimitExceeded, SoldOut, WrongState
 from orders.ledger import OrderKey, late_key
 from orders.rows import OrderRow
 from orders.sale import check_stock
+from orders.sale_draft import SaleDraft
 from orders.shapes import Line, Order
 from orders.times import rfc3339
 

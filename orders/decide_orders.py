@@ -4,13 +4,14 @@ import msgspec
 
 from orders.decide_payments import order_row, refund_all
 from orders.decide_shops import checkout_url
-from orders.desk import Answer, Desk, SaleDraft
+from orders.desk import Answer, Desk
 from orders.errors import NotFound, Refusal, SoldOut
 from orders.ledger import OrderKey, Wanted
 from orders.memory import Memory
 from orders.requests import Cancel, Reserve
 from orders.rows import VOID_DONE, LineRow, OrderRow, SaleRow
 from orders.sale import check_repeat, fingerprint, reserve_refusal
+from orders.sale_draft import SaleDraft
 from orders.shapes import Buyer, Line, Order
 from orders.times import rfc3339
 

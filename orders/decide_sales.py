@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orders.desk import Answer, Desk, SaleDraft
+from orders.desk import Answer, Desk
 from orders.errors import Invalid, NotFound, WrongState
 from orders.ledger import SkuAsked, Wanted
 from orders.memory import Memory
@@ -18,6 +18,7 @@ from orders.sale import (
     list_price,
     not_granted,
 )
+from orders.sale_draft import SaleDraft
 
 
 def create_wants(memory: Memory, request: CreateSale, wanted: Wanted) -> None:

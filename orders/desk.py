@@ -2,91 +2,39 @@
 The desk on which one batch is decided: drafts of the rows that it changes, nothing committed yet.
 
 Requests are decided one after the other, each on the drafts that the ones before left. The result
-is a set of `Effects` for one transaction; only after its commit do the drafts reach the memory.
+is a set of `Effects` for one transaction; only after its commit do the drafts reach the memory
+(`orders.outcome`).
 """
 
 from collections.abc import Callable
 
 import msgspec
 
-from orders.feed import FeedEvent
 from orders.ledger import Effects, Facts, MemoryWrong
 from orders.memory import Memory
 from orders.order import edge
 from orders.rows import (
-    VOID_WANTED,
-    AnswerRow,
     CouponBuyerDelta,
     CouponDelta,
     EdgeRow,
     GrantDelta,
     LineRow,
     NoteRow,
-    OrderMove,
     OrderRow,
     PaymentMove,
     PaymentRow,
-    PlaceMove,
     ProductRow,
-    SaleChange,
     SaleRow,
     ShopRow,
     StockChangeRow,
     StockDelta,
-    UnitsDelta,
-    merged,
 )
-from orders.shapes import FlashSale, Order
+from orders.sale_draft import SaleDraft
+from orders.shapes import Order
 from orders.waitlist import LineDraft
-
-LOW_PART = 10  # a tenth of the units is little: time to bring more
 
 #: An answer is made when the batch is decided, because a later request may change the same row.
 Answer = bytes | Callable[[], bytes]
-
-
-class SaleDraft:
-    """A sale in this batch: its row as it will be, and what its buyers take or return."""
-
-    def __init__(self, row: SaleRow, units_of: dict[str, int], *, is_new: bool = False) -> None:
-        self.base = row
-        self.row = msgspec.structs.replace(row, counter=row.counter + (not is_new))
-        self.taken: dict[str, int] = {}
-        self.is_new = is_new
-        self._units_of = units_of
-
-    def units_of(self, buyer: str) -> int:
-        """Units that the buyer holds, this batch included."""
-        return self._units_of.get(buyer, 0) + self.taken.get(buyer, 0)
-
-    def take(self, buyer: str, quantity: int) -> None:
-        """Units to a buyer, or back from one when `quantity` is negative."""
-        self.row.sold += quantity
-        self.taken[buyer] = self.taken.get(buyer, 0) + quantity
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything but the counter differs from what is stored."""
-        if self.is_new or any(self.taken.values()):
-            return True
-        return msgspec.structs.replace(self.row, counter=self.base.counter) != self.base
-
-    def change(self) -> SaleChange:
-        """The guarded update of this sale."""
-        row = self.row
-        return SaleChange(
-            id=row.id,
-            known=self.base.counter,
-            sold_delta=row.sold - self.base.sold,
-            units=row.units,
-            state=row.state,
-            per_buyer_limit=row.per_buyer_limit,
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
-            void=row.void,
-            host_away=row.host_away,
-            paused_at=row.paused_at,
-        )
 
 
 class Desk:
@@ -380,69 +328,6 @@ class Desk:
 
         return shown
 
-    # ── the end of the batch ────────────────────────────────────────────────────────────────
-
-    def note_stock(self) -> None:
-        """Tell merchants what ran low or out in this batch: sales, and products on the shelf."""
-        for draft in self.sales.values():
-            base, row = draft.base, draft.row
-            event = _ran(base.left, row.left, row.units)
-            if event is not None and row.is_open and not draft.is_new:
-                self.note_sale(event, row)
-        for delta in self.stock.values():
-            product = self.facts.products.get(delta.product_id)
-            if product is None:  # units only came back
-                continue
-            before = product.free - delta.total + delta.committed
-            event = _ran(before, product.free, product.total)
-            if event is not None:
-                self.note(event, product.merchant, {"product": product.shape()}, None)
-
-    def effects(self) -> Effects:
-        """Everything but the orders themselves, one list a statement."""
-        out = self.out
-        for draft in self.sales.values():
-            if draft.is_new:
-                out.new_sales.append(draft.row)
-            elif draft.changed:
-                out.sales.append(draft.change())
-            self._count_units(draft)
-        for line in self.lines.values():
-            out.new_places.extend(line.new)
-            out.place_moves.extend(
-                PlaceMove(n=place.n, state=place.state, order_id=place.order_id)
-                for place in line.ended.values()
-            )
-        out.stock = sorted(
-            (row for row in self.stock.values() if row.total or row.committed),
-            key=lambda row: row.product_id,
-        )
-        out.answers = [
-            AnswerRow(
-                owner=owner, key=key, fingerprint=fingerprint, at=self.now,
-                answer=(answer if isinstance(answer, bytes) else answer()).decode(),
-            )
-            for (owner, key), (fingerprint, answer) in self.kept.items()
-        ]  # fmt: skip
-        out.grants_used = _summed(out.grants_used)
-        _sum_coupons(out)
-        for order_id, known in self.order_base.items():
-            row = self.facts.orders[order_id]
-            out.moves.append(
-                OrderMove(
-                    id=row.id, known_state=known, state=row.state, sequence=row.sequence,
-                    changes=row.changes, paid_at=row.paid_at,
-                    refunded_cents=row.refunded_cents, restocked=row.restocked,
-                )
-            )  # fmt: skip
-        return out
-
-    def _count_units(self, draft: SaleDraft) -> None:
-        for buyer, delta in draft.taken.items():
-            if delta:
-                into = self.out.units_taken if delta > 0 else self.out.units_returned
-                into.append(UnitsDelta(flash_sale_id=draft.row.id, buyer=buyer, delta=delta))
-
     @property
     def is_dirty(self) -> bool:
         """Whether there is anything to commit."""
@@ -451,94 +336,3 @@ class Desk:
             or any(draft.changed for draft in self.sales.values())
             or any(line.changed for line in self.lines.values())
         )  # fmt: skip
-
-    def commit_to_memory(self) -> None:
-        """The transaction is committed: let the memory know."""
-        memory = self.memory
-        memory.last_n = self.n
-        memory.keys.update(self.keys)
-        memory.shops.update(self.shops)
-        for line in self.lines.values():
-            line.commit()
-        for draft in self.sales.values():
-            if draft.changed:
-                memory.put(draft.row, draft.taken)
-            if draft.row.void == VOID_WANTED and draft.base.void != VOID_WANTED:
-                memory.voids.append(draft.row.id)
-        deadlines = [row.expires_at for row in self.new_orders.values() if row.expires_at]
-        if memory.next_due_at is not None:
-            deadlines.append(memory.next_due_at)
-        memory.next_due_at = min(deadlines, default=None)
-
-    def events(self) -> list[FeedEvent]:
-        """What this batch told, as the feed has it once it is committed."""
-        found = [
-            _event_of(edge, self.new_orders.get(edge.order_id) or self.facts.orders[edge.order_id])
-            for edge in self.out.edges
-            if edge.event is not None
-        ]
-        found += [
-            FeedEvent(
-                n=note.n, type=note.type, merchant=note.merchant, at=note.at, room=note.room,
-                data=note.data.encode(),
-            )
-            for note in self.out.notes
-        ]  # fmt: skip
-        return sorted(found, key=lambda event: event.n)
-
-    def changed_sales(self) -> list[FlashSale]:
-        """The sales that this batch changed, for the rooms."""
-        fence = self.memory.fence
-        return [draft.row.shape(fence) for draft in self.sales.values() if draft.changed]
-
-
-def _event_of(edge: EdgeRow, order: OrderRow) -> FeedEvent:
-    assert edge.event is not None
-    return FeedEvent(
-        n=edge.n,
-        type=edge.event,
-        merchant=order.merchant,
-        at=edge.at,
-        data=b'{"order":%b}' % merged(order.answer, edge.changes),
-        buyer=order.buyer,
-        room=order.room,
-    )
-
-
-def _ran(before: int, left: int, whole: int) -> str | None:
-    """The event of what was left, if it just reached nothing, or a tenth of the whole."""
-    if left >= before:
-        return None
-    if left <= 0:
-        return "stock.sold_out"
-    is_low, was_low = left * LOW_PART <= whole, before * LOW_PART <= whole
-    return "stock.low" if is_low and not was_low else None
-
-
-def _summed(deltas: list[GrantDelta]) -> list[GrantDelta]:
-    sums: dict[tuple[str, str], int] = {}
-    for delta in deltas:
-        key = (delta.product_id, delta.room)
-        sums[key] = sums.get(key, 0) + delta.used
-    return [
-        GrantDelta(product_id=product, room=room, used=used)
-        for (product, room), used in sums.items()
-        if used
-    ]
-
-
-def _sum_coupons(out: Effects) -> None:
-    """One delta a coupon, and one a buyer of it: an UPDATE takes each row once."""
-    cents: dict[str, int] = {}
-    for delta in out.coupons_used:
-        cents[delta.id] = cents.get(delta.id, 0) + delta.cents
-    uses: dict[tuple[str, str], int] = {}
-    for step in out.coupon_buyers:
-        place = (step.coupon_id, step.buyer)
-        uses[place] = uses.get(place, 0) + step.uses
-    out.coupons_used = [CouponDelta(id=name, cents=sum_) for name, sum_ in cents.items() if sum_]
-    out.coupon_buyers = [
-        CouponBuyerDelta(coupon_id=coupon, buyer=buyer, uses=sum_)
-        for (coupon, buyer), sum_ in uses.items()
-        if sum_
-    ]

@@ -19,15 +19,16 @@ from liveserver.db import make_engine
 from loadtest import checker
 from loadtest.books import Run, read_books
 from loadtest.journal import Line
-from orders import decide_orders, lease_sql, schema_sql, webhooks_sql
+from orders import decide_orders, lease_sql, outcome, schema_sql, webhooks_sql
 from orders import schema_sql as t
 from orders.arrays_sql import update
-from orders.desk import Desk, SaleDraft
+from orders.desk import Desk
 from orders.errors import Refusal, Unavailable
 from orders.ledger import Effects
 from orders.ledger_sql import SqlLedger
 from orders.requests import Cancel, Reserve
 from orders.rows import OrderRow
+from orders.sale_draft import SaleDraft
 from orders.shapes import FlashSale
 from orders.statements_sql import MOVE_PLACES, PLACE_MOVE_FIELDS, SALE_FIELDS, UPDATE_SALES
 from tests.orders.shop import Clock, Shop, reserve
@@ -338,7 +339,7 @@ async def test_with_units_given_back_outside_the_transaction_they_are_lost(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process ends before it could do it."""
-    effects = Desk.effects
+    effects = outcome.effects
 
     def leave_out(desk: Desk) -> Effects:
         out = effects(desk)
@@ -346,7 +347,7 @@ async def test_with_units_given_back_outside_the_transaction_they_are_lost(
             change.sold_delta = max(0, change.sold_delta)  # the rest "in a moment"
         return out
 
-    monkeypatch.setattr(Desk, "effects", leave_out)
+    monkeypatch.setattr(outcome, "effects", leave_out)
     async with market(database_url) as found:
         await end_after_a_cancel(found)
         assert await found.violated() == {"I2"}

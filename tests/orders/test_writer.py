@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
+from orders import outcome
 from orders.desk import Desk
 from orders.errors import (
     Ended,
@@ -312,7 +313,7 @@ async def test_a_request_that_cannot_be_turned_into_rows_stops_nobody_else(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistake in the code behind one kind of request is that request's alone."""
-    effects = Desk.effects
+    effects = outcome.effects
 
     def stumble(desk: Desk) -> Effects:
         found = effects(desk)
@@ -320,7 +321,7 @@ async def test_a_request_that_cannot_be_turned_into_rows_stops_nobody_else(
             raise LookupError("no such column")
         return found
 
-    monkeypatch.setattr(Desk, "effects", stumble)
+    monkeypatch.setattr(outcome, "effects", stumble)
     async with open_shop(sqlite_url) as (shop, _engine):
         await shop.product()
         sale = await shop.sale(units=10)
