@@ -123,6 +123,14 @@ async def shelf(stand: Stand, eyes: Eyes) -> Page:
     return page
 
 
+@cause("room", "share")
+async def share(stand: Stand, eyes: Eyes) -> Page:
+    page = await eyes.enter(await stand.room())
+    await page.get_by_test_id("share-open").click()
+    await expect(page.get_by_test_id("share-code")).to_be_visible()
+    return page
+
+
 @cause("room", "settings")
 async def settings(stand: Stand, eyes: Eyes) -> Page:
     page = await eyes.enter(await stand.room())

@@ -115,7 +115,7 @@ async def test_rules_and_word_lists_hold_at_once_and_refusals_keep_the_text(visi
     await console.keyboard.press("Escape")
     await console.get_by_test_id("talk-slow").select_option("120")
     field, send = viewer.get_by_test_id("chat-input"), viewer.get_by_test_id("chat-send")
-    await expect(field).to_have_attribute("placeholder", "Slow mode: 120 s")
+    await expect(field).to_have_attribute("placeholder", "Slow: 120 s")
     await expect(send).to_be_disabled()  # it counts from what was said before
     await console.get_by_test_id("talk-slow").select_option("0")
     await expect(send).to_be_enabled()

@@ -284,6 +284,39 @@ async def test_a_lost_connection_is_named_and_comes_back_by_itself(visit: Visit)
     await expect(composer).to_be_enabled()
 
 
+@pytest.mark.parametrize(("size", "language"), [("phone", "zh-CN"), ("desktop", "en")])
+async def test_a_room_is_shared_by_a_code_and_by_its_address(
+    visit: Visit, shop: Server, size: str, language: str
+) -> None:
+    """Without what one's own address held; where the clipboard is closed, the address is marked."""
+    page = await visit("/rooms/demo?elder=0&x=1", size=size, language=language, bypass_csp=True)
+    await page.get_by_test_id("share-open").click()
+    address = f"{shop.base}/rooms/demo"
+    await expect(page.get_by_test_id("share-code")).to_have_attribute("data-address", address)
+    field = page.get_by_test_id("share-address")
+    await expect(field).to_have_value(address)
+    assert await axe(page) == []
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.get_by_test_id("share-copy").click()
+    await expect(page.get_by_test_id("toast")).to_contain_text(
+        ["已复制", "copied"][size != "phone"]
+    )
+    assert await page.evaluate("navigator.clipboard.readText()") == address
+    await page.evaluate(
+        "() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }"
+    )
+    await page.get_by_test_id("share-copy").click()
+    await expect(field).to_be_focused()
+    assert await page.evaluate("getSelection().toString()") == address
+    other = page.get_by_test_id("language")
+    await page.get_by_test_id("share-close").click()
+    if size == "phone":  # there is no room for it at the top
+        await expect(other).to_be_hidden()
+        await page.get_by_test_id("settings-open").click()
+    await other.last.click()
+    await expect(page.locator("html")).not_to_have_attribute("lang", language)
+
+
 async def test_the_language_is_changed_by_a_button_and_kept(visit: Visit) -> None:
     page = await visit("/", language="zh-CN")
     await page.get_by_test_id("language").click()

@@ -21,7 +21,8 @@ PRESSED = (
     "components/buy-sheet.js", "components/order-card.js", "components/sheet.js",
     "components/shelf-sheet.js", "components/room-settings.js", "components/name-sheet.js",
     "moderation/message-menu.js", "moderation/api.js", "components/site-header.js",
-    "danmaku/layer.js", "embed/host.js", "plain.js", "pseudo.js", "pending.js",
+    "danmaku/layer.js", "components/share-sheet.js", "qr.js",
+    "embed/host.js", "plain.js", "pseudo.js", "pending.js",
 )  # fmt: skip
 
 AT_ONCE = re.compile(r"^(?:import|export)\b[^;\"]*?\"(\.[^\"]+)\";$", re.MULTILINE)

@@ -15,6 +15,7 @@ import { load, save } from "../storage.js";
 import { elderButton } from "./elder-button.js";
 import { keepTaste, ownTaste } from "./own-taste.js";
 import { makeSheet } from "./sheet.js";
+import { languageButton } from "./ways.js";
 
 /** @typedef {import("../danmaku/taste.js").Taste} Taste */
 
@@ -33,7 +34,7 @@ export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver }) 
   const draw = () =>
     fill(
       sheet.body,
-      h("div", { class: "settings-row" }, elderButton()),
+      h("div", { class: "settings-row" }, elderButton(), languageButton()),
       captionSwitch(onCaptions),
       saverSwitch(onSaver),
       h("h3", { class: "settings-head" }, t("settings.danmaku")),

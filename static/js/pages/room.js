@@ -22,7 +22,7 @@ import { app, begin } from "../page.js";
 import { RoomStore } from "../room-store.js";
 import { Barrage } from "../room/barrage.js";
 import { Head } from "../room/head.js";
-import { captionLane, elderAids, fetchWhenLive, siteHead, withSettings, withShelf } from "../room/later.js";
+import { captionLane, elderAids, fetchWhenLive, siteHead, withSettings, withShare, withShelf } from "../room/later.js";
 import { Likes } from "../room/likes.js";
 import { Sales } from "../room/sales.js";
 import { Stage } from "../room/stage.js";
@@ -47,7 +47,7 @@ class RoomPage {
     this.stage = new Stage(this.trade, aids);
     this.barrage = new Barrage(store);
     this.likes = new Likes(store);
-    this.head = new Head(store.socket, !frame, () => this.openSettings());
+    this.head = new Head(store.socket, !frame, { onSettings: () => this.openSettings(), onShare: () => this.openShare() });
     this.captions = /** @type {import("../components/caption-lane.js").CaptionLane} */ (h("caption-lane")); // a lane from its first words on
     this.chat = /** @type {ChatPanel} */ (h("chat-panel"));
     this.bagCount = h("span", { class: "bag-count digits", testid: "shelf-count" }, "0");
@@ -92,6 +92,11 @@ class RoomPage {
   bag() {
     const open = () => void withShelf((sheet) => sheet.openShelfSheet(this.store, this.ways));
     return h("button", { type: "button", class: "icon-button bag", testid: "shelf-open", on: { click: open } }, icon("bag"), h("span", { class: "sr" }, t("shelf.open")), this.bagCount);
+  }
+
+  openShare() {
+    const { room } = this.store.state;
+    if (room) void withShare((sheet) => sheet.openShare(room));
   }
 
   openSettings() {

@@ -2,7 +2,7 @@
 /**
  * The top of the room: what it is, and the ways out.
  *
- * testids: nav-lobby, room-title, room-state, online, settings-open, nav-orders, notice
+ * testids: nav-lobby, room-title, room-state, online, settings-open, share-open, nav-orders, notice
  */
 
 import { ConnectionBar } from "../components/connection-bar.js";
@@ -13,8 +13,8 @@ import { t } from "../i18n.js";
 import { entitle } from "../page.js";
 
 export class Head {
-  /** @param {import("../socket.js").Socket} socket @param {boolean} alone whether this is a page of its own @param {() => void} onSettings */
-  constructor(socket, alone, onSettings) {
+  /** @param {import("../socket.js").Socket} socket @param {boolean} alone whether this is a page of its own @param {{onSettings: () => void, onShare: () => void}} ways */
+  constructor(socket, alone, { onSettings, onShare }) {
     this.title = h("h1", { class: "room-title", testid: "room-title" });
     this.state = h("span", { class: "live-chip", testid: "room-state" });
     this.online = h("span", { class: "online digits", testid: "online" });
@@ -22,6 +22,7 @@ export class Head {
     const connection = /** @type {ConnectionBar} */ (h("connection-bar"));
     connection.follow(socket);
     const settings = h("button", { type: "button", class: "icon-button glass", testid: "settings-open", "aria-label": t("settings.open"), on: { click: onSettings } }, icon("sliders"));
+    const share = h("button", { type: "button", class: "icon-button glass", testid: "share-open", "aria-label": t("share.title"), on: { click: onShare } }, icon("share"));
     const orders = ordersWay({ class: "icon-button glass", "aria-label": t("site.orders"), testid: "nav-orders" }, icon("list"));
     this.element = h(
       "header",
@@ -31,7 +32,7 @@ export class Head {
         { class: "top-row" },
         alone ? h("a", { href: "/", class: "icon-button glass", "aria-label": t("room.back"), testid: "nav-lobby" }, icon("back")) : null,
         h("div", { class: "host glass" }, h("div", { class: "host-words" }, this.title, h("p", { class: "host-line" }, this.state, this.online))),
-        h("div", { class: "top-ways" }, settings, languageButton(true), orders),
+        h("div", { class: "top-ways" }, share, settings, languageButton(true), orders),
       ),
       connection,
       this.notice,

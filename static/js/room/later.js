@@ -17,6 +17,7 @@ export const captionLane = later(() => import("../components/caption-lane.js"));
 const buyFlash = later(() => import("../components/buy-flash.js"));
 const buyProduct = later(() => import("../components/buy-product.js"));
 const shelfSheet = later(() => import("../components/shelf-sheet.js"));
+const share = later(() => import("../components/share-sheet.js"));
 const settings = later(() => import("../components/room-settings.js"));
 
 export const withFlash = pressed(buyFlash);
@@ -24,6 +25,7 @@ export const withProduct = pressed(buyProduct);
 export const withOrder = pressed(later(() => import("../components/buy-sheet.js")));
 export const withShelf = pressed(shelfSheet);
 export const withSettings = pressed(settings);
+export const withShare = pressed(share);
 
 /** The head of other pages, for a room that cannot be shown. */
 export const siteHead = later(() => import("../components/site-header.js"));
