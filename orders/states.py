@@ -9,7 +9,7 @@ that one may be repeating its request. Whatever it does not know for certain, it
 
 One thing stays: a unit that comes back after the state and is sold within those 3 s. A repetition
 of that request through another gateway may be told sold out until the next state; then it gets its
-order.
+order. A key that made an order elsewhere is unknown here: docs/decisions/0016.
 """
 
 import msgspec

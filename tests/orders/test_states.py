@@ -13,13 +13,14 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from orders.door_redis import Names, RedisAsks, RedisDoor
-from orders.errors import Ended, LimitExceeded, NotStarted, Refusal, SoldOut
+from orders.errors import Ended, KeyConflict, LimitExceeded, NotStarted, Refusal, SoldOut
 from orders.ledger import Loaded
 from orders.memory import Memory
 from orders.reads_sql import Reads
-from orders.requests import Cancel, EditSale
+from orders.requests import Cancel, CancelSale, EditSale
 from orders.rows import SaleRow
 from orders.sale import reserve_refusal
+from orders.shapes import FlashSale
 from orders.states import FRESH_MS, MAX_BUYERS, KnownStates, Outgoing, States
 from orders.states_redis import StateListener, StateSender, channel
 from tests.orders.shop import Shop, open_shop, reserve
@@ -218,6 +219,51 @@ async def test_a_gateway_refuses_by_itself_and_passes_on_what_changed(
                 await door.ask(reserve(sale, "b3"))
             finally:
                 await door.close()
+
+
+async def test_a_key_of_a_sale_that_is_over_still_gets_its_order(
+    redis_url: str, database_url: str, unique: str
+) -> None:
+    """
+    From a gateway that knew the sale, sold out and then over, and from one that never heard of it.
+    In another sale the key is a conflict where it could buy, and refused as any other where not.
+    """
+    async with open_shop(database_url) as (shop, engine):
+        await shop.product()
+        sale, other = await shop.sale(units=1), await shop.sale(units=1)
+        reads = Reads(engine)
+        listener = StateListener(
+            redis_url, reads.buyers_of_sale, monotonic_ms=lambda: 0, prefix=unique
+        )
+        knows = RedisDoor(redis_url, f"{unique}a", reads, prefix=unique, refusal=listener.refusal)
+        new = RedisDoor(redis_url, f"{unique}b", reads, prefix=unique, refusal=lambda _asked: None)
+        asks = RedisAsks(redis_url, shop.writer, prefix=unique)
+        sender = StateSender(redis_url, shop.writer, prefix=unique)
+        async with running(asks.run, sender.run, listener.run):
+            await knows.start()
+            await new.start()
+            try:
+                first = await knows.ask(reserve(sale, "b1"))
+                await until(lambda: is_refused(listener, sale, SoldOut))
+                await knows.ask(CancelSale(flash_sale=sale.id, orders="honour"))
+                await until(lambda: is_refused(listener, sale, Ended))
+                assert await knows.ask(reserve(sale, "b1")) == first
+                assert await new.ask(reserve(sale, "b1")) == first
+                with pytest.raises(KeyConflict):
+                    await knows.ask(reserve(other, "b1"))
+                await knows.ask(reserve(other, "b2"))
+                await until(lambda: is_refused(listener, other, SoldOut))
+                for door in (knows, new):
+                    with pytest.raises(SoldOut):
+                        await door.ask(reserve(other, "b1"))
+                assert await knows.ask(reserve(sale, "b1")) == first
+            finally:
+                await knows.close()
+                await new.close()
+
+
+def is_refused(listener: StateListener, sale: FlashSale, kind: type[Refusal]) -> bool:
+    return isinstance(listener.refusal(reserve(sale, "stranger")), kind)
 
 
 async def test_a_gateway_that_comes_late_loads_the_buyers(
