@@ -98,9 +98,14 @@ def split(channel: str) -> tuple[str, str]:
 
 
 def topic_of(channel: str) -> str:
-    """What the bus carries the channel under: the room for built-in ones, else the channel."""
+    """
+    What the bus carries the channel under: the room for built-in ones, else the channel alone. One
+    without a namespace may have a room's name, so a colon, which no room's has, stands before it.
+    """
     namespace, rest = split(channel)
-    return rest if namespace in BUILT_IN else channel
+    if namespace in BUILT_IN:
+        return rest
+    return channel if namespace or channel.startswith("#") else f":{channel}"
 
 
 def room_of(channel: str) -> str | None:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rooms import protocol
 from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Delivery, History, Position, Publication
-from rooms.channels import Rules, topic_of
+from rooms.channels import Rules, room_of, topic_of
 from rooms.fanout import Job
 
 HELD = 1_000  # publications kept while a gap is filled; more than any history would return
@@ -83,7 +83,7 @@ class Hub:
         state = topic.channels.get(name)
         if state is None:
             state = topic.channels[name] = Channel(name, rules)
-            if name != topic.name:
+            if room_of(name) is not None:
                 self.rooms[topic.name] = topic
             else:
                 self._single[name] = topic

@@ -5,7 +5,9 @@ from typing import Any
 
 from centrifuge.fossil import apply_delta
 
-from tests.gateway.support import Client, Place, connected
+from rooms.channels import Namespaces
+from tests.gateway.conftest import Serve
+from tests.gateway.support import NAMESPACES, Client, Place, connected
 
 FILLER = "一" * 200  # what stays the same
 
@@ -43,6 +45,25 @@ async def test_the_first_is_whole_and_the_others_are_differences(
         assert payloads(late, channel) == ([3, 4, 5], 2)
         assert [data["n"] for data in plain.pubs(channel)] == [1, 2, 3, 4, 5]
         assert len(early.pubs(channel)[-1]) < 40 < 200 < len(early.pubs(channel)[0])
+
+
+async def test_a_room_of_the_same_name_is_another_matter(serve: Serve, unique: str) -> None:
+    """Who takes differences of channel `x` reads the events of room `x` as ever."""
+    rules = {**NAMESPACES["delta"], "delta": ["fossil"]}
+    room = f"room:{unique}"
+    async with serve(insecure=True, namespaces=Namespaces({"": rules})) as place:
+        await place.rooms.create(unique, "A room", [], actor="admin")
+        for first, second in ((unique, room), (room, unique)):
+            async with connected(place) as client:
+                for name in (first, second):
+                    more = {"delta": "fossil"} if name == unique else {}
+                    await client.ok("subscribe", channel=name, **more)
+                for n in (1, 2, 3):
+                    await client.ok("publish", channel=unique, data={"n": n, "text": FILLER})
+                    await place.rooms.advise(unique, {"type": "own", "n": n})
+                await client.until(lambda c=client: len(c.pubs(unique) + c.pubs(room)) == 6)  # type: ignore[misc]
+                assert payloads(client, unique) == ([1, 2, 3], 2)
+                assert [event["n"] for event in client.pubs(room)] == [1, 2, 3]
 
 
 async def test_recovery_is_a_chain_and_goes_on(open_place: Place, channel: str) -> None:

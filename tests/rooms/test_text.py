@@ -135,6 +135,7 @@ def test_channels_belong_to_namespaces_and_topics() -> None:
     assert channels.split("#auth0:7") == ("", "#auth0:7")
     assert {channels.topic_of(f"{n}:x") for n in channels.BUILT_IN} == {"x"}
     assert channels.topic_of("#u1") == "#u1" and channels.topic_of("own:x") == "own:x"
+    assert len({channels.topic_of(name) for name in ("x", ":x", "::x", "room:x", "own:x")}) == 5
     assert channels.room_of("danmaku:x") == "x" and channels.room_of("#u1") is None
 
 
