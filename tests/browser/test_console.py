@@ -228,6 +228,28 @@ async def test_on_a_phone_one_thumb_sells(visit: Visit) -> None:
     await expect(page.get_by_test_id("sale-row").first).to_have_attribute("data-left", "2")
 
 
+async def test_a_camera_that_was_refused_is_asked_for_again(visit: Visit) -> None:
+    """No empty choices meanwhile; once the browser may, a press shows the preview."""
+    page = await console(visit, bypass_csp=True)
+    await page.evaluate("""() => {
+      let asked = 0;
+      navigator.mediaDevices.getUserMedia = async () => {
+        asked += 1;
+        if (asked === 1) throw new DOMException("no", "NotAllowedError");
+        return document.createElement("canvas").captureStream();
+      };
+    }""")
+    await page.get_by_test_id("go-camera").click()
+    await expect(page.get_by_test_id("go-problem")).to_contain_text("try again")
+    await expect(page.get_by_test_id("go-camera-select")).to_be_hidden()
+    await expect(page.get_by_test_id("go-mic-select")).to_be_hidden()
+    assert await axe(page) == []
+    await page.get_by_test_id("go-again").click()
+    await expect(page.get_by_test_id("go-next")).to_be_enabled()
+    await expect(page.get_by_test_id("go-problem")).to_be_hidden()
+    await expect(page.get_by_test_id("go-again")).to_be_hidden()
+
+
 async def test_the_host_reads_from_the_prompter(visit: Visit, shop: Server) -> None:
     """The product, the running sale and what viewers ask, as large text."""
     page = await console(visit)

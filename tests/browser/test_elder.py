@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from loadtest.server import Server
+from loadtest.shop import Shop
 from tests.browser.conftest import Visit
 from tests.browser.test_pages import axe
 
@@ -55,6 +57,24 @@ async def test_it_is_remembered_and_left_again(visit: Visit) -> None:
     await page.get_by_test_id("settings-open").click()
     await page.get_by_test_id("settings").get_by_test_id("elder").click()
     await expect(page.locator("html")).not_to_have_class("elder")
+
+
+async def test_what_is_sold_stays_in_sight(visit: Visit, shop: Server) -> None:
+    """However much is announced above it, the card's buttons are not covered or pushed out."""
+    async with Shop(shop.base) as api:
+        token = await api.sign_in("streamer", "demo")
+        await api.call("POST", "/v1/rooms/demo/notice", token, {"text": "今晚八点上新，" * 20})
+        try:
+            page = await visit("/rooms/demo?elder=1")
+            await expect(page.get_by_test_id("notice")).to_be_visible()
+            hit = """(e) => {
+              const { left, right, top, bottom } = e.getBoundingClientRect();
+              return [top + 2, bottom - 2].every((y) =>
+                e.contains(document.elementFromPoint((left + right) / 2, y)));
+            }"""
+            assert await page.get_by_test_id("pinned-buy").evaluate(hit)
+        finally:
+            await api.call("POST", "/v1/rooms/demo/notice", token, {"text": None})
 
 
 async def test_one_press_says_a_sentence(visit: Visit) -> None:

@@ -81,6 +81,9 @@ async def test_a_host_rehearses_and_then_goes_live(visit: Visit, shop: Server) -
     await viewer.goto(f"/rooms/{ROOM}")
     stage = viewer.get_by_test_id("stage")
     await expect(stage).to_have_attribute("data-mark", "彩排")
+    prompter = await host.context.new_page()
+    await prompter.goto(f"/console/{ROOM}?view=prompter")
+    await expect(prompter.get_by_test_id("prompter-mark")).to_be_visible()
     await host.get_by_test_id("sale-price").fill("89")
     await host.get_by_test_id("sale-more").evaluate("details => { details.open = true; }")
     await host.get_by_test_id("sale-countdown").fill("0")
@@ -103,5 +106,6 @@ async def test_a_host_rehearses_and_then_goes_live(visit: Visit, shop: Server) -
     await begin(host, "start-show")
     await expect(viewer.get_by_test_id("room-state")).to_have_text("直播中")
     await expect(stage).to_have_attribute("data-mark", "")
+    await expect(prompter.get_by_test_id("prompter-mark")).to_be_hidden()
     async with Shop(shop.base) as api:
         await api.call("POST", f"/v1/rooms/{ROOM}/end", token)

@@ -67,6 +67,10 @@ test("why a delivery did not arrive is said in the reader's language", () => {
   assert.equal(whyNot(null, "the connection was refused"), "对方拒绝连接");
   assert.equal(whyNot(410, "answered 410 Gone: the endpoint was disabled"), "HTTP 410 · 对方说地址已停用，不再推送");
   assert.equal(whyNot(500, "answered 500"), "HTTP 500");
-  assert.equal(whyNot(null, "something new"), "something new");
+  assert.equal(whyNot(null, "[Errno 104] Connection reset by peer"), "对方中断了连接");
+  assert.equal(whyNot(null, "Server disconnected"), "对方中断了连接");
+  assert.equal(whyNot(null, "[Errno 113] No route to host"), "连接不上");
+  assert.equal(whyNot(null, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "没能建立安全连接（TLS）");
+  assert.equal(whyNot(null, "something new"), "没有送达（技术信息：something new）");
   assert.equal(whyNot(null, null), "–");
 });

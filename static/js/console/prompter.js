@@ -4,7 +4,7 @@
  * what comes next, and what viewers ask.
  *
  * testids: prompter (data-product), prompter-number, prompter-title, prompter-sale (data-sale),
- * prompter-left, prompter-next, prompter-question
+ * prompter-left, prompter-next, prompter-question, prompter-mark
  */
 
 import { clock } from "../clock.js";
@@ -16,7 +16,7 @@ import { elapsed } from "../format-more.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { asks } from "../questions.js";
-import { phase, pinnedProduct, salesOnStage } from "../room-state.js";
+import { isRehearsing, phase, pinnedProduct, salesOnStage } from "../room-state.js";
 import { onTick } from "../ticker.js";
 
 /** Questions that stand on the screen. */
@@ -35,7 +35,8 @@ export class Prompter {
     this.questions = h("ol", { class: "prompter-questions" });
     this.notice = h("p", { class: "prompter-notice" });
     this.title = h("h1", { class: "prompter-room" });
-    this.element = h("main", { class: "prompter", testid: "prompter", id: "main" }, h("header", { class: "prompter-head" }, this.title, this.line), this.connection, this.notice, h("div", { class: "prompter-goods" }, this.product, this.sale), this.next, this.questions);
+    this.mark = h("strong", { class: "prompter-mark", testid: "prompter-mark", hidden: true }, t("rehearsal.on"));
+    this.element = h("main", { class: "prompter", testid: "prompter", id: "main" }, h("header", { class: "prompter-head" }, this.title, this.mark, this.line), this.connection, this.notice, h("div", { class: "prompter-goods" }, this.product, this.sale), this.next, this.questions);
     this.drawn = "";
   }
 
@@ -52,6 +53,7 @@ export class Prompter {
   draw() {
     const { room, notice, shelf, pinned } = this.store.state;
     this.title.textContent = room ? room.title : "";
+    this.mark.hidden = !isRehearsing(this.store.state);
     this.notice.textContent = notice || "";
     this.notice.hidden = !notice;
     const now = pinnedProduct(this.store.state);

@@ -4,7 +4,7 @@
  * see yourself, the preflight, live — or the keys for OBS and its like.
  *
  * testids: video-state, video-quality, go-camera, go-screen, go-keys, go-stop; sheet go-live with
- * go-preview, go-camera-select, go-mic-select, go-meter, go-next, preflight-row (data-name,
+ * go-preview, go-camera-select, go-mic-select, go-meter, go-next, go-again, preflight-row (data-name,
  * data-verdict), go-start, go-problem; key-url, key-value, key-make
  */
 
@@ -97,12 +97,21 @@ export class GoLivePanel {
     const preview = h("video", { class: "go-live-preview", testid: "go-preview", muted: true, autoplay: true, playsInline: true, "aria-label": t("golive.preview") });
     const loud = h("meter", { class: "mic-meter", testid: "go-meter", min: 0, max: 1, value: 0, "aria-label": t("golive.meter") });
     const problem = h("p", { class: "problem", role: "alert", testid: "go-problem", hidden: true });
+    const level = field(t("golive.meter"), loud);
     const cameras = h("select", { testid: "go-camera-select" });
     const mics = h("select", { testid: "go-mic-select" });
     const next = h("button", { type: "button", class: "button primary block", testid: "go-next", disabled: true }, t("golive.next"));
+    const again = h("button", { type: "button", class: "button block", testid: "go-again", hidden: true, on: { click: () => void take() } }, t("common.retry"));
+    const choices = [kind === "camera" ? field(t("golive.which_camera"), cameras) : null, field(t("golive.which_mic"), mics)];
+    /** Without a device there is nothing to choose or to hear. @param {boolean} there */
+    const furnish = (there) => {
+      for (const part of [...choices, level]) if (part) part.hidden = !there;
+      problem.hidden = again.hidden = there;
+      next.hidden = !there;
+    };
     const take = async () => {
       next.disabled = true;
-      problem.hidden = true;
+      furnish(true);
       clearInterval(meter);
       this.release();
       try {
@@ -112,7 +121,7 @@ export class GoLivePanel {
         await listDevices(this.stream, cameras, mics);
         next.disabled = false;
       } catch (error) {
-        problem.hidden = false;
+        furnish(false);
         const denied = /** @type {any} */ (error).name === "NotAllowedError";
         problem.textContent = denied ? t("golive.not_allowed") : t("golive.no_device");
       }
@@ -120,7 +129,7 @@ export class GoLivePanel {
     cameras.addEventListener("change", () => void take());
     mics.addEventListener("change", () => void take());
     next.addEventListener("click", () => this.check(sheet.body, sheet.retitle, sheet.close));
-    fill(sheet.body, preview, field(t("golive.meter"), loud), kind === "camera" ? field(t("golive.which_camera"), cameras) : null, field(t("golive.which_mic"), mics), problem, next);
+    fill(sheet.body, preview, level, ...choices, problem, again, next);
     sheet.open();
     await take();
   }
