@@ -133,10 +133,6 @@ async def test_errors_have_the_numbers_of_the_socket(shop: Shop, room: str, uniq
     ("method", "body"),
     [
         ("publish", {"channel": "news:a", "data": 1, "verzion": 1}),
-        ("batch", {"commands": [{"publish": {"data": 1}}]}),
-        ("publish", {"channel": "", "data": 1}),
-        ("broadcast", {"channels": [], "data": 1}),
-        ("disconnect", {}),
         ("disconnect", {"user": "a", "disconnect": {"code": 1000, "reason": "x"}}),
         ("history", {"channel": "news:a", "limit": -2}),
     ],
@@ -144,6 +140,33 @@ async def test_errors_have_the_numbers_of_the_socket(shop: Shop, room: str, uniq
 async def test_what_cannot_be_meant_is_refused(shop: Shop, method: str, body: Any) -> None:
     """An option that is not known included: it would be lost in silence."""
     await shop.json("POST", f"/api/{method}", json=body, headers=KEY, status=422)
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ("publish", {"data": 1}),
+        ("publish", {"channel": "", "data": 1}),
+        ("broadcast", {"data": 1}),
+        ("broadcast", {"channels": [], "data": 1}),
+        ("presence", {}),
+        ("presence_stats", {}),
+        ("history", {}),
+        ("history_remove", {}),
+        ("subscribe", {"user": "a"}),
+        ("subscribe", {"channel": "news:a"}),
+        ("unsubscribe", {"channel": "news:a"}),
+        ("disconnect", {}),
+        ("refresh", {"user": ""}),
+    ],
+)
+async def test_without_whom_or_where_it_is_107(shop: Shop, method: str, body: Any) -> None:
+    """As Centrifugo answers: status 200, in a batch too, where the other commands are done."""
+    assert await error(shop, method, **body) == 107
+    commands = {"commands": [{method: body}, {"channels": {}}]}
+    answer = await shop.json("POST", "/api/batch", json=commands, headers=KEY)
+    refused, done = answer["replies"]
+    assert refused["error"]["code"] == 107 and "channels" in done
 
 
 async def test_the_key_may_come_as_centrifugos_clients_send_it(shop: Shop) -> None:

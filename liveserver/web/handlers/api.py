@@ -30,6 +30,7 @@ def _command(answer: type[A]) -> Callable[[Handler[A]], Handler[A]]:
         @wraps(handler)
         async def run(call: Call) -> A:
             try:
+                _check_needs(call.body)
                 return await handler(call)
             except (codes.Fail, *REFUSALS) as problem:
                 return answer(error=_error(problem))
@@ -37,6 +38,11 @@ def _command(answer: type[A]) -> Callable[[Handler[A]], Handler[A]]:
         return run
 
     return decorate
+
+
+def _check_needs(body: shapes.Command) -> None:
+    if not all(getattr(body, name) for name in body.needs):
+        raise codes.Fail(codes.BAD_COMMAND)
 
 
 def _error(problem: Exception) -> shapes.ApiError:

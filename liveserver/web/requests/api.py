@@ -1,6 +1,6 @@
 """Bodies of the server API, as Centrifugo's clients send them, and its answers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta, Raw
@@ -16,12 +16,17 @@ COMMANDS_MAX = 1_000  # of one batch
 REASON_BYTES_MAX = 123  # of a close frame
 
 Channel = Annotated[str, Meta(min_length=1, max_length=CHANNEL_LENGTH_MAX)]
-Name = Annotated[str, Meta(min_length=1, max_length=CHANNEL_LENGTH_MAX)]
+Needed = Annotated[str, Meta(max_length=CHANNEL_LENGTH_MAX)]  # left out or empty: error 107
 Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class Command(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A field that is not known is refused: an option must not be lost in silence."""
+    """
+    A field that is not known is refused: an option must not be lost in silence. Without one of
+    `needs` the answer is error 107 with status 200, as Centrifugo's.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
 
 class Payload(Command, kw_only=True):
@@ -39,15 +44,21 @@ class Payload(Command, kw_only=True):
 
 
 class Publish(Payload, kw_only=True):
-    channel: Channel
+    needs: ClassVar = ("channel",)
+
+    channel: Needed = ""
 
 
 class Broadcast(Payload, kw_only=True):
-    channels: Annotated[list[Channel], Meta(min_length=1, max_length=CHANNELS_MAX)]
+    needs: ClassVar = ("channels",)
+
+    channels: Annotated[list[Channel], Meta(max_length=CHANNELS_MAX)] = []
 
 
 class OneChannel(Command, kw_only=True):
-    channel: Channel
+    needs: ClassVar = ("channel",)
+
+    channel: Needed = ""
 
 
 class Since(Command, kw_only=True):
@@ -61,7 +72,9 @@ class History(Command, kw_only=True):
     together: the next page is asked for with `since`).
     """
 
-    channel: Channel
+    needs: ClassVar = ("channel",)
+
+    channel: Needed = ""
     limit: Annotated[int, Meta(ge=-1, le=2**31 - 1)] = 0
     since: Since | None = None
     reverse: bool = False
@@ -87,7 +100,9 @@ class How(Command, kw_only=True):
 class Whom(Command, kw_only=True):
     """Connections of a user; `client` or `session` (of a stream) narrow them to one."""
 
-    user: Name
+    needs: ClassVar[tuple[str, ...]] = ("user",)
+
+    user: Needed = ""
     client: str = ""
     session: str = ""
 
@@ -103,7 +118,9 @@ class Subscribe(Whom, kw_only=True):
     as JSON in base64. With `recover_since` it also gets what followed on that position.
     """
 
-    channel: Channel
+    needs: ClassVar = ("user", "channel")
+
+    channel: Needed = ""
     info: Raw = msgspec.field(default_factory=Raw)
     b64info: str = ""
     data: Raw = msgspec.field(default_factory=Raw)
