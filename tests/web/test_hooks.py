@@ -64,7 +64,7 @@ async def test_messages_of_the_shop_move_its_orders(shop: Shop, unique: str) -> 
         ({"type": "stock.adjusted", "data": {"sku": "none", "delta": 1}}, 422),
         ({"type": "order.paid"}, 422),
         ("[]", 422),
-        ("{", 400),
+        ("{", 422),
     ]
     for number, (body, status) in enumerate(wrong):
         got = await send(shop, secret, unique, f"w{number}", body)

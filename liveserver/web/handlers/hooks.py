@@ -59,7 +59,10 @@ async def receive(call: Call) -> None:
         now // 1000,
     ):
         raise Refused("unauthorized", "The signature, or its time, is not right.")
-    told: Told = decode(body, Told)
+    try:
+        told: Told = decode(body, Told)
+    except Refused as refusal:  # 422 in every case: a hook is answered 204, 401 or 422
+        raise Refused("validation", refusal.detail) from refusal
     try:
         await call.services.door.ask(_inbound(merchant, webhook_id, told))
     except (Unavailable, InFlight):
