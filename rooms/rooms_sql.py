@@ -123,9 +123,10 @@ class SqlRooms(SqlStore):
                 sa.update(_show).where(_show.c.id == old.show).values(ended_at=at)
             )
         if new.state == "live" and new.show != old.show:
+            started = at if new.started_at is None else _ms(new.started_at)  # as the room says
             await connection.execute(
                 sa.insert(_show).values(
-                    id=new.show, room=new.id, started_at=at, rehearsal=new.rehearsal
+                    id=new.show, room=new.id, started_at=started, rehearsal=new.rehearsal
                 )
             )
 

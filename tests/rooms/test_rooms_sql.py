@@ -26,11 +26,9 @@ async def begin(store: SqlRooms, *ids: str) -> None:
         await store.create(room(id), {"room": b"{}"}, at=AT)
 
 
-def live(show: str):
+def live(show: str, started_at: str = "2026-09-21T14:13:20.007Z"):
     def change(old: Room) -> Room:
-        return msgspec.structs.replace(
-            old, state="live", show=show, started_at="2026-09-21T14:13:20.007Z"
-        )
+        return msgspec.structs.replace(old, state="live", show=show, started_at=started_at)
 
     return change
 
@@ -51,7 +49,7 @@ async def test_changes_raise_the_version_and_record_shows(store: SqlRooms) -> No
     assert version == 2 and await store.get("tea") == changed
     assert changed.started_at == "2026-09-21T14:13:20.007Z"
     await store.change("tea", lambda old: msgspec.structs.replace(old, state="ended"), at=AT + 9)
-    await store.change("tea", live("shw_2"), at=AT + 11)
+    await store.change("tea", live("shw_2", "2026-09-21T14:13:20.011Z"), at=AT + 11)
     async with store._read_engine.connect() as connection:
         shows = (await connection.execute(sa.select(schema_sql.show).order_by("id"))).all()
     assert [(s.id, s.room, s.started_at, s.ended_at) for s in shows] == [
@@ -60,6 +58,15 @@ async def test_changes_raise_the_version_and_record_shows(store: SqlRooms) -> No
     ]
     assert (await store.parts("tea"))["room"].version == 4
     assert await store.live() == ["tea"]
+
+
+async def test_a_show_begins_when_its_room_says_it_did(store: SqlRooms) -> None:
+    """The room takes the time before the transaction does: both tell the earlier one."""
+    await begin(store, "tea")
+    changed, _ = await store.change("tea", live("shw_1"), at=AT + 60)
+    async with store._read_engine.connect() as connection:
+        [show] = (await connection.execute(sa.select(schema_sql.show))).all()
+    assert changed.started_at == "2026-09-21T14:13:20.007Z" and show.started_at == AT + 7
 
 
 async def test_what_is_as_it_was_keeps_its_version(store: SqlRooms) -> None:
