@@ -41,7 +41,7 @@ PROBLEMS: dict[str, Problem] = {
     "price-unconfirmed": Problem(409, 1012, "Confirm the low price"),
     "rehearsal": Problem(409, 1015, "This is a rehearsal"),
     "too-large": Problem(413, 1013, "Too large"),
-    "unsupported-media-type": Problem(415, 1014, "Send application/json"),
+    "unsupported-media-type": Problem(415, 1014, "This type of body is not taken"),
     "rate-limited": Problem(429, 111, "Too fast", temporary=True),
     "internal": Problem(500, 100, "Something went wrong here", temporary=True),
     "unavailable": Problem(503, 100, "Not available right now", temporary=True),

@@ -26,7 +26,7 @@ PROBLEM = "application/problem+json"
 
 NAMES: dict[type[Refusal], str] = {
     rules.Unfit: "validation",
-    rules.Broken: "bad-request",
+    rules.Broken: "validation",
     rules.Taken: "invalid-state",
     rules.NoPicture: "invalid-state",
     rules.Full: "unavailable",

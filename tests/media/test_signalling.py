@@ -1,6 +1,7 @@
 """WHIP and WHEP over HTTP, line by line as the standards have it."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -84,6 +85,8 @@ async def test_what_cannot_work_is_refused_in_words(scene: Scene, name: str) -> 
     status, headers, text = await post(scene, "/whip/r", body)
     assert status == wanted, text
     assert headers["Content-Type"].startswith("application/problem+json")
+    problem = json.loads(text)
+    assert problem["type"].endswith("/validation") and problem["status"] == wanted
     assert scene.stage.sessions == {}
 
 
