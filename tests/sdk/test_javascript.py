@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rooms.channels import topic_of
 from tests.gateway.conftest import Serve
 from tests.gateway.support import SECRET, Place
 from tests.gateway.test_commands import subscription_tokens
@@ -35,7 +36,7 @@ class Steps:
             case "publish 4":
                 await place.publish(channel, {"n": 4})
             case "lose the state":
-                await place.bus._redis.delete(f"ls:{{{channel}}}:m:{channel}")
+                await place.bus._redis.delete(f"ls:{{{topic_of(channel)}}}:m:{channel}")
             case _:
                 raise AssertionError(what)
 
