@@ -20,7 +20,7 @@ from liveserver.once import Once
 from rooms import protocol
 from rooms.bus import Position
 from rooms.channels import CHANNEL_LENGTH_MAX, Rules, room_of, topic_of
-from rooms.protobuf import is_json
+from rooms.text import is_json
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway

@@ -14,9 +14,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from rooms import protobuf, protocol
+from rooms import commands, protobuf, protocol
 from rooms.bus import Publication
-from rooms.protocol import Command, Reply
+from rooms.commands import Command
+from rooms.protocol import Reply
 
 FRAME_BYTES = 256 * 1024  # of one frame's payload; one SDK refuses more than 1 MiB
 DEFLATE_BYTES = 128  # a smaller payload is not worth compressing
@@ -41,7 +42,7 @@ class Encoding(Protocol):
         """One pub, join or leave push; `head` is that of `item.channel`."""
 
     def commands(self, frame: bytes, /) -> list[Command]:
-        """The commands of one message of the client. Raises `protocol.BadCommand`."""
+        """The commands of one message of the client. Raises `commands.BadCommand`."""
 
     def reply(self, message: Reply, /) -> bytes:
         """One reply."""
@@ -102,7 +103,7 @@ class JsonEncoding:
         return protocol.push(head, item)
 
     def commands(self, frame: bytes) -> list[Command]:
-        return protocol.read_commands(frame)
+        return commands.read_commands(frame)
 
     def reply(self, message: Reply) -> bytes:
         return protocol.reply(message)

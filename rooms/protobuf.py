@@ -5,266 +5,37 @@ One binary message holds one or more of them, each with its length before it. Fi
 those of `client.proto` beside this file. Payloads stay JSON: whoever reads this server's channels
 gets the bytes of the JSON that everybody else gets, and publishes such.
 
-The wire format is small enough to be written here: `FIELDS` says what every struct of `protocol.py`
-looks like, `Reader` and `encode` follow it. Pure translation, as `protocol.py`.
+`FIELDS` (`protobuf_fields.py`) says what every struct of the protocol looks like; `read` and
+`encode` follow it in the wire format (`protobuf_wire.py`). Pure translation, as `protocol.py`.
 """
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from rooms import protocol
 from rooms.bus import Publication
-from rooms.protocol import JOIN, LEAVE, MAX_ID, MAX_OFFSET, BadCommand, Command, Reply
-
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
-_FIXED = {FIXED64: 8, FIXED32: 4}
-VARINT_BYTES = 10
-_SIGN, _RANGE = 1 << 63, 1 << 64
-
-
-class ClientInfo(msgspec.Struct):
-    user: str = ""
-    client: str = ""
-    conn_info: Raw = Raw()
-    chan_info: Raw = Raw()
-
-
-class Published(msgspec.Struct):
-    """A Publication in replies, read from the JSON in which they hold it."""
-
-    data: Raw = Raw()
-    info: ClientInfo | None = None
-    offset: int = 0
-    delta: bool = False
-
-
-_read_info = msgspec.json.Decoder(ClientInfo).decode
-
-
-class Field(NamedTuple):
-    """
-    `kind`: "uint", "int", "bool", "text", "bytes", or a struct; `many`: "", "list", or "map" from
-    text to the kind.
-    """
-
-    number: int
-    name: str
-    kind: Any
-    many: str = ""
-
-
-_CHANNEL = (Field(1, "channel", "text"),)
-_EXPIRY = (Field(1, "expires", "bool"), Field(2, "ttl", "uint"))
-
-FIELDS: dict[type, tuple[Field, ...]] = {
-    protocol.Command: (
-        Field(1, "id", "uint"),
-        Field(4, "connect", protocol.Connect),
-        Field(5, "subscribe", protocol.Subscribe),
-        Field(6, "unsubscribe", protocol.Unsubscribe),
-        Field(7, "publish", protocol.Publish),
-        Field(8, "presence", protocol.AskPresence),
-        Field(9, "presence_stats", protocol.AskPresenceStats),
-        Field(10, "history", protocol.HistoryRequest),
-        Field(11, "ping", protocol.Ping),
-        Field(12, "send", protocol.Send),
-        Field(13, "rpc", protocol.Rpc),
-        Field(14, "refresh", protocol.Refresh),
-        Field(15, "sub_refresh", protocol.SubRefresh),
-    ),
-    protocol.Connect: (
-        Field(1, "token", "text"),
-        Field(2, "data", "bytes"),
-        Field(3, "subs", protocol.Recovery, "map"),
-        Field(4, "name", "text"),
-        Field(5, "version", "text"),
-    ),
-    protocol.Recovery: (
-        Field(3, "recover", "bool"),
-        Field(6, "epoch", "text"),
-        Field(7, "offset", "uint"),
-    ),
-    protocol.Subscribe: (
-        Field(1, "channel", "text"),
-        Field(2, "token", "text"),
-        Field(3, "recover", "bool"),
-        Field(6, "epoch", "text"),
-        Field(7, "offset", "uint"),
-        Field(9, "positioned", "bool"),
-        Field(10, "recoverable", "bool"),
-        Field(11, "join_leave", "bool"),
-        Field(12, "delta", "text"),
-        Field(13, "tf", "bytes"),
-        Field(14, "flag", "int"),
-        Field(15, "type", "int"),
-    ),
-    protocol.Unsubscribe: _CHANNEL,
-    protocol.AskPresence: _CHANNEL,
-    protocol.AskPresenceStats: _CHANNEL,
-    protocol.Publish: (*_CHANNEL, Field(2, "data", "bytes")),
-    protocol.Since: (Field(1, "offset", "uint"), Field(2, "epoch", "text")),
-    protocol.HistoryRequest: (
-        *_CHANNEL,
-        Field(7, "limit", "int"),
-        Field(8, "since", protocol.Since),
-        Field(9, "reverse", "bool"),
-    ),
-    protocol.Rpc: (Field(1, "data", "bytes"), Field(2, "method", "text")),
-    protocol.Send: (Field(1, "data", "bytes"),),
-    protocol.Refresh: (Field(1, "token", "text"),),
-    protocol.SubRefresh: (*_CHANNEL, Field(2, "token", "text")),
-    protocol.Ping: (),
-    protocol.Reply: (
-        Field(1, "id", "uint"),
-        Field(2, "error", protocol.Error),
-        Field(5, "connect", protocol.ConnectResult),
-        Field(6, "subscribe", protocol.SubscribeResult),
-        Field(7, "unsubscribe", protocol.Empty),
-        Field(8, "publish", protocol.Empty),
-        Field(9, "presence", protocol.PresenceResult),
-        Field(10, "presence_stats", protocol.PresenceStats),
-        Field(11, "history", protocol.HistoryResult),
-        Field(13, "rpc", protocol.RpcResult),
-        Field(14, "refresh", protocol.RefreshResult),
-        Field(15, "sub_refresh", protocol.SubRefreshResult),
-    ),
-    protocol.Error: (
-        Field(1, "code", "uint"),
-        Field(2, "message", "text"),
-        Field(3, "temporary", "bool"),
-    ),
-    protocol.ConnectResult: (
-        Field(1, "client", "text"),
-        Field(2, "version", "text"),
-        Field(3, "expires", "bool"),
-        Field(4, "ttl", "uint"),
-        Field(6, "subs", protocol.SubscribeResult, "map"),
-        Field(7, "ping", "uint"),
-        Field(8, "pong", "bool"),
-        Field(9, "session", "text"),
-        Field(10, "node", "text"),
-        Field(11, "time", "int"),
-    ),
-    protocol.SubscribeResult: (
-        *_EXPIRY,
-        Field(3, "recoverable", "bool"),
-        Field(6, "epoch", "text"),
-        Field(7, "publications", Published, "list"),
-        Field(8, "recovered", "bool"),
-        Field(9, "offset", "uint"),
-        Field(10, "positioned", "bool"),
-        Field(12, "was_recovering", "bool"),
-        Field(13, "delta", "bool"),
-    ),
-    protocol.Subscribed: (
-        Field(1, "recoverable", "bool"),
-        Field(4, "epoch", "text"),
-        Field(5, "offset", "uint"),
-        Field(6, "positioned", "bool"),
-        Field(7, "data", "bytes"),
-    ),
-    protocol.RefreshResult: (
-        Field(1, "client", "text"),
-        Field(2, "version", "text"),
-        Field(3, "expires", "bool"),
-        Field(4, "ttl", "uint"),
-    ),
-    protocol.SubRefreshResult: _EXPIRY,
-    protocol.Empty: (),
-    protocol.PresenceResult: (Field(1, "presence", ClientInfo, "map"),),
-    protocol.PresenceStats: (Field(1, "num_clients", "uint"), Field(2, "num_users", "uint")),
-    protocol.HistoryResult: (
-        Field(1, "publications", Published, "list"),
-        Field(2, "epoch", "text"),
-        Field(3, "offset", "uint"),
-    ),
-    protocol.RpcResult: (Field(1, "data", "bytes"),),
-    Published: (
-        Field(4, "data", "bytes"),
-        Field(5, "info", ClientInfo),
-        Field(6, "offset", "uint"),
-        Field(8, "delta", "bool"),
-    ),
-    ClientInfo: (
-        Field(1, "user", "text"),
-        Field(2, "client", "text"),
-        Field(3, "conn_info", "bytes"),
-        Field(4, "chan_info", "bytes"),
-    ),
-}
+from rooms.commands import MAX_ID, MAX_OFFSET, BadCommand, Command
+from rooms.protobuf_fields import FIELDS, ClientInfo, Field, Published
+from rooms.protobuf_wire import (
+    BYTES,
+    RANGE,
+    SIGN,
+    VARINT,
+    block,
+    delimited,
+    fields_of,
+    varint,
+    with_length,
+)
+from rooms.protocol import JOIN, LEAVE, Reply
+from rooms.text import is_json
 
 _BY_NUMBER = {kind: {field.number: field for field in fields} for kind, fields in FIELDS.items()}
-
-
-class Emulated(msgspec.Struct):
-    """The body of a request to `/emulation`."""
-
-    node: str = ""
-    session: str = ""
-    data: Raw = Raw()
-
-
-_BY_NUMBER[Emulated] = {
-    1: Field(1, "node", "text"),
-    2: Field(2, "session", "text"),
-    3: Field(3, "data", "bytes"),
-}
-
+_read_info = msgspec.json.Decoder(ClientInfo).decode
 
 # --- reading ---------------------------------------------------------------------------------
-
-
-def varints(data: bytes, at: int) -> tuple[int, int]:
-    """The number at `at`, and where it ends. Raises BadCommand."""
-    number = shift = 0
-    for end in range(at, min(at + VARINT_BYTES, len(data))):
-        byte = data[end]
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if number >= _RANGE:
-                break
-            return number, end + 1
-        shift += 7
-    raise BadCommand("bad request")
-
-
-def delimited(data: bytes) -> Iterator[bytes]:
-    """The messages of one frame, each without its length. Raises BadCommand."""
-    at = 0
-    while at < len(data):
-        size, at = varints(data, at)
-        if size > len(data) - at:
-            raise BadCommand("bad request")
-        yield data[at : at + size]
-        at += size
-
-
-def _wire(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Number, wire type, value and bytes of each field. Raises BadCommand."""
-    at = 0
-    while at < len(data):
-        tag, at = varints(data, at)
-        number, wire = tag >> 3, tag & 7
-        value, content = 0, b""
-        if wire == VARINT:
-            value, at = varints(data, at)
-        else:
-            if wire == BYTES:
-                size, at = varints(data, at)
-            elif wire in _FIXED:
-                size = _FIXED[wire]
-            else:
-                raise BadCommand("bad request")
-            if size > len(data) - at:
-                raise BadCommand("bad request")
-            content = data[at : at + size]
-            at += size
-        if number == 0:
-            raise BadCommand("bad request")
-        yield number, wire, value, content
 
 
 def read(kind: type, data: bytes) -> Any:
@@ -276,7 +47,7 @@ def read(kind: type, data: bytes) -> Any:
     """
     fields = _BY_NUMBER[kind]
     found: dict[str, Any] = {}
-    for number, wire, value, content in _wire(data):
+    for number, wire, value, content in fields_of(data):
         field = fields.get(number)
         if field is None:
             continue
@@ -293,7 +64,7 @@ def read(kind: type, data: bytes) -> Any:
 def _entry(field: Field, content: bytes) -> tuple[str, Any]:
     """One entry of a map."""
     key, item = "", b""
-    for number, wire, _, part in _wire(content):
+    for number, wire, _, part in fields_of(content):
         if number in (1, 2) and wire != BYTES:
             raise BadCommand("bad request")
         if number == 1:
@@ -307,7 +78,7 @@ def _value(kind: Any, value: int, content: bytes) -> Any:
     if kind == "uint":
         return value
     if kind == "int":
-        return value - _RANGE if value >= _SIGN else value
+        return value - RANGE if value >= SIGN else value
     if kind == "bool":
         return value != 0
     if kind == "text":
@@ -346,43 +117,7 @@ def _checked(command: Command) -> Command:
     return command
 
 
-def is_json(data: bytes) -> bool:
-    """Whether JSON clients could read this."""
-    try:
-        msgspec.json.decode(data, type=Raw)
-        data.decode()
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False
-    return True
-
-
 # --- writing ---------------------------------------------------------------------------------
-
-
-def varint(number: int) -> bytes:
-    """A number; a negative one as its two's complement."""
-    if 0 <= number < 0x80:
-        return bytes((number,))
-    number %= _RANGE
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def block(number: int, content: bytes) -> bytes:
-    """A field of bytes, text or a message."""
-    size = len(content)
-    if size < 0x80 and number < 16:
-        return bytes((number << 3 | BYTES, size)) + content
-    return varint(number << 3 | BYTES) + varint(size) + content
-
-
-def with_length(message: bytes) -> bytes:
-    """A message as it stands in a frame."""
-    return varint(len(message)) + message
 
 
 def encode(value: Any) -> bytes:

@@ -57,3 +57,13 @@ def one_line(data: bytes) -> bytes:
         return msgspec.json.format(data, indent=-1)
     except msgspec.DecodeError as problem:
         raise Invalid(f"Not JSON: {problem}") from None
+
+
+def is_json(data: bytes) -> bool:
+    """Whether JSON clients could read this."""
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+        data.decode()
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
+    return True

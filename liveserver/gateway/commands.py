@@ -17,13 +17,14 @@ from liveserver.gateway.rights import Rights
 from liveserver.gateway.session import Answer, Session, Subscription, Waiting
 from liveserver.gateway.voice import Voice, voice_of
 from liveserver.tokens import SubscriptionClaims, TokenError, TokenExpired, TokenUndecided
-from rooms import protocol
+from rooms import commands, protocol
 from rooms.bus import Position
 from rooms.channels import Rules, personal, room_of, topic_of
+from rooms.commands import FLAG_REJECT_UNRECOVERED, Request
 from rooms.errors import Refusal
 from rooms.frames import PROTOBUF
 from rooms.hub import Entered
-from rooms.protocol import FLAG_REJECT_UNRECOVERED, Reply, Request
+from rooms.protocol import Reply
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -39,17 +40,17 @@ class Commands:
         self._gateway = gateway
         self._rights = rights
         self._handlers: dict[type, Callable[..., Waiting | None]] = {
-            protocol.Connect: self._connect,
-            protocol.Subscribe: self._subscribe,
-            protocol.Unsubscribe: self._unsubscribe,
-            protocol.Publish: self._publish,
-            protocol.AskPresence: self._presence,
-            protocol.AskPresenceStats: self._presence_stats,
-            protocol.HistoryRequest: self._history,
-            protocol.Rpc: self._rpc,
-            protocol.Send: self._send,
-            protocol.Refresh: self._refresh,
-            protocol.SubRefresh: self._sub_refresh,
+            commands.Connect: self._connect,
+            commands.Subscribe: self._subscribe,
+            commands.Unsubscribe: self._unsubscribe,
+            commands.Publish: self._publish,
+            commands.AskPresence: self._presence,
+            commands.AskPresenceStats: self._presence_stats,
+            commands.HistoryRequest: self._history,
+            commands.Rpc: self._rpc,
+            commands.Send: self._send,
+            commands.Refresh: self._refresh,
+            commands.SubRefresh: self._sub_refresh,
         }
 
     def start(self, session: Session, id: int, request: Request | None) -> Waiting | None:
@@ -57,7 +58,7 @@ class Commands:
         Do a command, or begin it. Raises what `Session` turns into an error or a close. As in
         Centrifugo one that lacks what it cannot do without ends the connection.
         """
-        if not session.connected and not isinstance(request, protocol.Connect):
+        if not session.connected and not isinstance(request, commands.Connect):
             raise codes.Hangup(codes.BAD_REQUEST)
         handler = self._handlers.get(type(request))
         if handler is None:
@@ -66,7 +67,7 @@ class Commands:
 
     # --- connect -----------------------------------------------------------------------------
 
-    def _connect(self, session: Session, id: int, request: protocol.Connect) -> Waiting | None:
+    def _connect(self, session: Session, id: int, request: commands.Connect) -> Waiting | None:
         session.begin()
         session.who = session.identify(request.token)
         if not (session.user and self._gateway.options.personal_channel):
@@ -85,7 +86,7 @@ class Commands:
         id: int,
         channel: str,
         rules: Rules,
-        recovery: protocol.Recovery | None,
+        recovery: commands.Recovery | None,
     ) -> None:
         """Connect with the server-side subscription to the user's own channel."""
         since = None
@@ -134,7 +135,7 @@ class Commands:
 
     # --- subscribe and unsubscribe -----------------------------------------------------------
 
-    def _subscribe(self, session: Session, id: int, request: protocol.Subscribe) -> Waiting | None:
+    def _subscribe(self, session: Session, id: int, request: commands.Subscribe) -> Waiting | None:
         channel = request.channel
         rules = self._rights.rules(channel)
         if channel in session.subscriptions:
@@ -170,7 +171,7 @@ class Commands:
         return True
 
     async def _subscribe_with(
-        self, session: Session, id: int, request: protocol.Subscribe, subscription: Subscription
+        self, session: Session, id: int, request: commands.Subscribe, subscription: Subscription
     ) -> None:
         await self._check_room(request.channel)
         since = None
@@ -286,7 +287,7 @@ class Commands:
             self._gateway.meters.recovered(entered.recovered, len(entered.missed))
 
     def _unsubscribe(
-        self, session: Session, id: int, request: protocol.Unsubscribe
+        self, session: Session, id: int, request: commands.Unsubscribe
     ) -> Waiting | None:
         if not request.channel:
             raise codes.Hangup(codes.BAD_REQUEST)
@@ -318,7 +319,7 @@ class Commands:
 
     # --- publish, history, presence ----------------------------------------------------------
 
-    def _publish(self, session: Session, id: int, request: protocol.Publish) -> Waiting | None:
+    def _publish(self, session: Session, id: int, request: commands.Publish) -> Waiting | None:
         data = bytes(request.data)
         if not data:
             if session.encoding is PROTOBUF:  # bytes that are no JSON, which other servers take
@@ -337,7 +338,7 @@ class Commands:
         self._rights.publish(session.identity, channel, rules, subscribed=subscribed)
         return voice_of(session, channel, rules)
 
-    def _history(self, session: Session, id: int, request: protocol.HistoryRequest) -> Waiting:
+    def _history(self, session: Session, id: int, request: commands.HistoryRequest) -> Waiting:
         channel = request.channel
         rules = self._rights.rules(channel)
         subscribed = channel in session.subscriptions
@@ -345,7 +346,7 @@ class Commands:
         return self._history_of(session, id, request, rules)
 
     async def _history_of(
-        self, session: Session, id: int, request: protocol.HistoryRequest, rules: Rules
+        self, session: Session, id: int, request: commands.HistoryRequest, rules: Rules
     ) -> None:
         since = Position(request.since.epoch, request.since.offset) if request.since else None
         most = rules.recovery_max
@@ -368,7 +369,7 @@ class Commands:
         )
         session.reply(Reply(id=id, history=result))
 
-    def _presence(self, session: Session, id: int, request: protocol.AskPresence) -> Waiting:
+    def _presence(self, session: Session, id: int, request: commands.AskPresence) -> Waiting:
         channel = request.channel
         rules = self._rights.rules(channel)
         subscribed = channel in session.subscriptions
@@ -381,7 +382,7 @@ class Commands:
         session.reply(Reply(id=id, presence=protocol.PresenceResult(result)))
 
     def _presence_stats(
-        self, session: Session, id: int, request: protocol.AskPresenceStats
+        self, session: Session, id: int, request: commands.AskPresenceStats
     ) -> Waiting:
         channel = request.channel
         rules = self._rights.rules(channel)
@@ -397,16 +398,16 @@ class Commands:
 
     # --- rpc, send, tokens -------------------------------------------------------------------
 
-    def _rpc(self, session: Session, id: int, request: protocol.Rpc) -> Waiting | None:
+    def _rpc(self, session: Session, id: int, request: commands.Rpc) -> Waiting | None:
         return _held(
             session, id, session.reply_rpc,
             self._gateway.speech.begin, session, request.method, bytes(request.data),
         )  # fmt: skip
 
-    def _send(self, session: Session, id: int, request: protocol.Send) -> None:
+    def _send(self, session: Session, id: int, request: commands.Send) -> None:
         """A message that wants no answer; nothing here listens to any."""
 
-    def _refresh(self, session: Session, id: int, request: protocol.Refresh) -> None:
+    def _refresh(self, session: Session, id: int, request: commands.Refresh) -> None:
         if not request.token:
             raise codes.Hangup(codes.BAD_REQUEST)
         try:
@@ -428,7 +429,7 @@ class Commands:
             result.expires, result.ttl = True, session.ttl(identity.expires_at)
         session.reply(Reply(id=id, refresh=result))
 
-    def _sub_refresh(self, session: Session, id: int, request: protocol.SubRefresh) -> None:
+    def _sub_refresh(self, session: Session, id: int, request: commands.SubRefresh) -> None:
         claims = self._rights.claims(  # one SDK leaves the channel to the token
             session.identity, session.client, request.channel, request.token
         )
@@ -482,7 +483,7 @@ def _first_of(publications: list[Raw], most: int) -> list[Raw]:
 
 def _subscription(
     session: Session,
-    request: protocol.Subscribe,
+    request: commands.Subscribe,
     rules: Rules,
     claims: SubscriptionClaims | None,
 ) -> Subscription:

@@ -22,8 +22,9 @@ from liveserver.problems import REFUSALS
 from liveserver.tokens import TokenError, TokenExpired, TokenUndecided
 from rooms import protocol
 from rooms.channels import Rules
+from rooms.commands import METHODS, BadCommand, Command
 from rooms.frames import Encoding
-from rooms.protocol import METHODS, Command, Error, Reply
+from rooms.protocol import Error, Reply
 
 if TYPE_CHECKING:
     from liveserver.gateway.gateway import Gateway
@@ -133,7 +134,7 @@ class Session:
         """Take the commands of one frame; answer what can be answered at once."""
         try:
             commands = self.connection.variant.encoding.commands(frame)
-        except protocol.BadCommand:
+        except BadCommand:
             self.connection.close(codes.BAD_REQUEST)
             return
         for command in commands:

@@ -5,7 +5,7 @@ import msgspec
 from liveserver.gateway.commands import Commands
 from liveserver.gateway.session import Session, Waiting
 from liveserver.tokens import TokenError, TokenOfNobody, Tokens
-from rooms.protocol import Connect
+from rooms.commands import Connect
 
 
 class TrialCommands(Commands):

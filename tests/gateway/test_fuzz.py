@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liveserver.emulation import Emulation
-from rooms.protobuf import block, varint, with_length
-from rooms.protocol import Unsubscribe
+from rooms.commands import Unsubscribe
+from rooms.protobuf_wire import block, varint, with_length
 from tests.gateway.support import PATIENCE, Client, Place, connected
 from tests.gateway.test_commands import subscription_tokens
 from tests.gateway.test_sockets import BINARY, CLOSE, TEXT, healthy, masked, upgraded

@@ -10,6 +10,7 @@ from websockets.streams import StreamReader
 
 from rooms import frames, protocol
 from rooms.bus import Position, Publication
+from rooms.commands import BadCommand, Connect, read_commands
 from rooms.protocol import Reply, SubscribeResult
 
 
@@ -20,11 +21,11 @@ def as_json(line: bytes) -> object:
 
 def test_a_frame_holds_several_commands_in_order() -> None:
     """SDKs send connect and all subscribes in one frame, joined by newlines."""
-    commands = protocol.read_commands(
+    commands = read_commands(
         b'{"id":1,"connect":{"token":"t"}}\n{"id":2,"subscribe":{"channel":"a"}}\n{}\n'
     )
     assert [command.id for command in commands] == [1, 2, 0]
-    assert isinstance(commands[0].request, protocol.Connect)
+    assert isinstance(commands[0].request, Connect)
     assert commands[2].is_pong
 
 
@@ -39,8 +40,8 @@ def test_a_frame_holds_several_commands_in_order() -> None:
 )  # fmt: skip
 def test_what_is_not_a_command_is_refused(frame: bytes) -> None:
     """Broken JSON, wrong types, numbers out of range, nesting without end, nothing at all."""
-    with pytest.raises(protocol.BadCommand):
-        protocol.read_commands(frame)
+    with pytest.raises(BadCommand):
+        read_commands(frame)
 
 
 def test_fields_are_left_out_when_zero_except_where_sdks_read_them() -> None:

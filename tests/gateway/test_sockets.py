@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidStatus
 
 from liveserver.addresses import parse_networks
 from liveserver.gateway import gateway as gateway_module
-from rooms.protobuf import with_length
+from rooms.protobuf_wire import with_length
 from tests.gateway.conftest import Serve
 from tests.gateway.support import PATIENCE, Place, connected, dialled, eventually, raw_upgrade
 

@@ -17,8 +17,10 @@ from msgspec import Raw
 
 from rooms import frames, protobuf, protocol
 from rooms.bus import Publication
-from rooms.protobuf import FIELDS, Emulated, Field, delimited, varint, varints, with_length
-from rooms.protocol import JOIN, LEAVE, BadCommand, Reply
+from rooms.commands import BadCommand, read_commands
+from rooms.protobuf_fields import FIELDS, Emulated, Field
+from rooms.protobuf_wire import block, delimited, varint, varints, with_length
+from rooms.protocol import JOIN, LEAVE, Reply
 
 PROTO = Path(protobuf.__file__).with_name("client.proto")
 
@@ -90,7 +92,7 @@ def test_the_file_says_what_the_code_does() -> None:
         if kind is Reply:
             assert own.pop(4) == ("push", "Push", "")
         assert own == {field.number: shape(field) for field in fields}, kind
-    assert stated.keys() == {"Push", "Coming", "Unsubscribed", "Disconnected", "Emulated"}
+    assert stated.keys() == {"Push", "Coming", "Unsubscribed", "Disconnected"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -179,7 +181,7 @@ def test_commands_are_read_as_from_json(given_commands: list[dict[str, Any]]) ->
         with_length(ParseDict(with_bytes(one), published.Command()).SerializeToString())
         for one in given_commands
     )
-    expected = protocol.read_commands(b"\n".join(map(line, given_commands)))
+    expected = read_commands(b"\n".join(map(line, given_commands)))
     in_order = msgspec.json.Encoder(order="sorted").encode  # entries of a map have none
     assert list(map(in_order, protobuf.read_commands(frame))) == list(map(in_order, expected))
 
@@ -195,7 +197,7 @@ def test_an_empty_command_is_a_pong_and_no_command_is_none() -> None:
 @given(st.binary(max_size=60))
 def test_rubbish_is_refused_and_nothing_else_happens(data: bytes) -> None:
     """Whatever the bytes are: commands, or BadCommand."""
-    for frame in (data, with_length(data), with_length(protobuf.block(5, data))):
+    for frame in (data, with_length(data), with_length(block(5, data))):
         try:
             protobuf.read_commands(frame)
         except BadCommand:
@@ -211,9 +213,9 @@ def test_rubbish_is_refused_and_nothing_else_happens(data: bytes) -> None:
         with_length(b"\x08" + varint(2**32)),  # an id above 32
         with_length(b"\x0b\x0c"),  # a group
         with_length(b"\x0a\x01x"),  # an id that is text
-        with_length(protobuf.block(5, b"\x0a\x01\xff")),  # no UTF-8
-        with_length(protobuf.block(5, b"\x38" + varint(2**60))),  # an offset above 2^53
-        with_length(protobuf.block(4, protobuf.block(3, b"\x08\x01"))),  # a map without keys
+        with_length(block(5, b"\x0a\x01\xff")),  # no UTF-8
+        with_length(block(5, b"\x38" + varint(2**60))),  # an offset above 2^53
+        with_length(block(4, block(3, b"\x08\x01"))),  # a map without keys
         with_length(b"\x00\x00"),  # field 0
     ],
 )
@@ -233,16 +235,16 @@ def test_unknown_fields_are_passed_over() -> None:
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"no json", b"1 2"])
 def test_a_publication_that_is_no_json_counts_as_empty(data: bytes) -> None:
     """Others read the channel as JSON; the command is refused, not the connection."""
-    body = protobuf.block(1, b"news") + protobuf.block(2, data)
-    [command] = protobuf.read_commands(with_length(protobuf.block(7, body)))
+    body = block(1, b"news") + block(2, data)
+    [command] = protobuf.read_commands(with_length(block(7, body)))
     assert command.publish is not None
     assert bytes(command.publish.data) == b""
 
 
 def test_a_kind_of_subscription_that_is_not_offered_is_seen() -> None:
     """Passed over as unknown, it would become a plain stream."""
-    body = protobuf.block(1, b"news") + b"\x78\x01"  # `type`, as the JavaScript SDK writes it
-    [command] = protobuf.read_commands(with_length(protobuf.block(5, body)))
+    body = block(1, b"news") + b"\x78\x01"  # `type`, as the JavaScript SDK writes it
+    [command] = protobuf.read_commands(with_length(block(5, body)))
     assert command.subscribe is not None
     assert command.subscribe.type == 1
 

@@ -15,7 +15,7 @@ from liveserver.server_api import ServerApi
 from liveserver.web.requests import api as shapes
 from liveserver.web.route import Call, Route
 from rooms.bus import Position
-from rooms.protobuf import is_json
+from rooms.text import is_json
 
 AT_ONCE = 50  # publications of one broadcast on their way together
 

@@ -11,8 +11,8 @@ from liveserver.problems import Refused
 from liveserver.web import read
 from liveserver.web.headers import own_origins
 from liveserver.web.route import JSON, Call, Route
-from rooms import protobuf
-from rooms.protocol import BadCommand
+from rooms import protobuf, protobuf_fields
+from rooms.commands import BadCommand
 
 
 class Emulated(msgspec.Struct):
@@ -51,7 +51,7 @@ def _read(media: str, raw: bytes) -> tuple[str, str, bytes]:
             request = msgspec.json.decode(raw, type=Emulated)
             return request.node, request.session, request.commands
         if media == OCTETS:
-            message: protobuf.Emulated = protobuf.read(protobuf.Emulated, raw)
+            message: protobuf_fields.Emulated = protobuf.read(protobuf_fields.Emulated, raw)
             return message.node, message.session, bytes(message.data)
     except (msgspec.MsgspecError, RecursionError, UnicodeError, BadCommand) as error:
         raise Refused("validation", f"In the body: {error}.") from None
