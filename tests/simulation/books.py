@@ -27,6 +27,7 @@ class Refunds:
 
     sent: dict[tuple[str, str], set[Asked]] = field(default_factory=dict)
     done: dict[tuple[str, str], Asked] = field(default_factory=dict)
+    forgotten: list[str] = field(default_factory=list)  # repeats of one that was done, refused
 
 
 class Books:
@@ -103,6 +104,8 @@ class Books:
 
     def _written_down(self, tables: Tables, refunds: Refunds) -> None:
         """A refund with a key is the one that was asked for; one that was answered is there."""
+        for what in refunds.forgotten:
+            self._must("I5", False, f"{what}, although the refund was made")
         known = {row.id: row for row in tables.refunds.values()}
         for (order, key), asked in refunds.sent.items():
             row = known.get(f"ref_{order}_{key}")

@@ -139,6 +139,8 @@ class Till:
         )
         if isinstance(body, str):
             seen["refund refused"] += 1
+            if refunds.done.get((order, key)) == (cents, restock):
+                refunds.forgotten.append(f"{order} {key}: {body}")
             return
         seen["refund again"] += (order, key) in refunds.done
         seen["refund of a part" if cents is not None else "refund of all"] += 1
