@@ -317,6 +317,31 @@ async def test_a_room_is_shared_by_a_code_and_by_its_address(
     await expect(page.locator("html")).not_to_have_attribute("lang", language)
 
 
+#: whether a press on the middle of this, and near both of its ends, presses this
+REACHED = """(e) => {
+  const { left, right, top, bottom } = e.getBoundingClientRect();
+  return [left + 8, (left + right) / 2, right - 8].every((x) =>
+    e.contains(document.elementFromPoint(x, (top + bottom) / 2)));
+}"""
+
+
+@pytest.mark.parametrize("size", [(844, 390), (667, 375), (320, 568)])
+async def test_on_its_side_or_small_a_phone_has_everything_in_reach(
+    visit: Visit, shop: Server, size: tuple[int, int]
+) -> None:
+    """Nothing lies over anything else that is pressed, and there is room to write."""
+    await start_sale(shop, "demo-3", 5)
+    page = await visit("/rooms/demo", language="en")
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await expect(page.get_by_test_id("chat-input")).to_be_enabled()
+    for name in ("nav-lobby", "share-open", "settings-open", "nav-orders", "buy-button",
+                 "shelf-open", "chat-mode", "chat-input", "chat-send", "like-button"):  # fmt: skip
+        assert await page.get_by_test_id(name).first.evaluate(REACHED), name
+    box = await page.get_by_test_id("chat-input").bounding_box()
+    assert box is not None and box["width"] >= 60
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 async def test_the_language_is_changed_by_a_button_and_kept(visit: Visit) -> None:
     page = await visit("/", language="zh-CN")
     await page.get_by_test_id("language").click()
