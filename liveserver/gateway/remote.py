@@ -166,7 +166,7 @@ class Remote:
         info, data = order.info.encode(), order.data.encode()
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                await self._gateway.commands.subscribe_for(
+                await self._gateway.commands.subscribing.subscribe_for(
                     session, order.channel, rules, info, data, order.since
                 )
         except (TimeoutError, *REFUSALS) as problem:

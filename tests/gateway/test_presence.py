@@ -118,9 +118,8 @@ async def test_a_channel_is_entered_once_by_whoever_was_quicker(
             await both.wait()
 
         monkeypatch.setattr(place.gateway.presence, "enter", enter_together)
-        of_the_server = [
-            place.gateway.commands.subscribe_for(session, channel, rules, b"", b"") for _ in "12"
-        ]
+        subscribing = place.gateway.commands.subscribing
+        of_the_server = [subscribing.subscribe_for(session, channel, rules, b"", b"") for _ in "12"]
         asked = mia.ask("subscribe", channel=channel)
         answer, *_ = await asyncio.gather(asked, *of_the_server)
         pushed = [push for push in mia.pushes if "subscribe" in push]

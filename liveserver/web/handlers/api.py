@@ -17,6 +17,7 @@ from liveserver.web.route import Call, Route
 from rooms.bus import Position
 from rooms.text import is_json
 
+DONE = shapes.Done(result=shapes.Nothing())
 AT_ONCE = 50  # publications of one broadcast on their way together
 
 A = TypeVar("A", bound=shapes.Answer)
@@ -75,6 +76,11 @@ def _text(plain: msgspec.Raw, encoded: str) -> str:
     if data and not is_json(data):
         raise codes.Fail(codes.BAD_COMMAND)
     return data.decode()
+
+
+def _whom(body: shapes.Whom) -> dict[str, str]:
+    """Which connections are meant."""
+    return {"user": body.user, "client": body.client, "session": body.session}
 
 
 def _position(since: shapes.Since | None) -> Position | None:
@@ -144,7 +150,7 @@ async def history(call: Call) -> shapes.HistoryAnswer:
 async def history_remove(call: Call) -> shapes.Done:
     """Forget the kept publications of a channel."""
     await _api(call).history_remove(call.body.channel)
-    return shapes.Done(result=shapes.Nothing())
+    return DONE
 
 
 @_command(shapes.ChannelsAnswer)
@@ -169,15 +175,13 @@ async def disconnect(call: Call) -> shapes.Done:
     if len(how.reason.encode()) > shapes.REASON_BYTES_MAX:
         raise codes.Fail(codes.BAD_COMMAND)
     order = remote.Disconnect(
-        user=body.user,
-        client=body.client,
-        session=body.session,
+        **_whom(body),
         whitelist=body.whitelist,
         code=how.code,
         reason=how.reason,
     )
     await _api(call).disconnect(order)
-    return shapes.Done(result=shapes.Nothing())
+    return DONE
 
 
 @_command(shapes.Done)
@@ -185,27 +189,23 @@ async def subscribe(call: Call) -> shapes.Done:
     """Subscribe a user's connections to a channel, on all workers, for as long as they last."""
     body: shapes.Subscribe = call.body
     order = remote.Subscribe(
-        user=body.user,
-        client=body.client,
-        session=body.session,
+        **_whom(body),
         channel=body.channel,
         info=_text(body.info, body.b64info),
         data=_text(body.data, body.b64data),
         since=_position(body.recover_since),
     )
     await _api(call).subscribe(order)
-    return shapes.Done(result=shapes.Nothing())
+    return DONE
 
 
 @_command(shapes.Done)
 async def unsubscribe(call: Call) -> shapes.Done:
     """End a user's subscription of a channel, or all of them, on all workers."""
     body: shapes.Unsubscribe = call.body
-    order = remote.Unsubscribe(
-        user=body.user, client=body.client, session=body.session, channel=body.channel
-    )
+    order = remote.Unsubscribe(**_whom(body), channel=body.channel)
     await _api(call).unsubscribe(order)
-    return shapes.Done(result=shapes.Nothing())
+    return DONE
 
 
 @_command(shapes.Done)
@@ -213,14 +213,12 @@ async def refresh(call: Call) -> shapes.Done:
     """Let a user's connections expire at another time, or now, on all workers."""
     body: shapes.Refresh = call.body
     order = remote.Refresh(
-        user=body.user,
-        client=body.client,
-        session=body.session,
+        **_whom(body),
         expired=body.expired,
         expire_at=body.expire_at,
     )
     await _api(call).refresh(order)
-    return shapes.Done(result=shapes.Nothing())
+    return DONE
 
 
 async def batch(call: Call) -> shapes.BatchAnswer:
