@@ -18,6 +18,7 @@ from rooms.bus import Bus, Message, Outcome
 from rooms.counts_service import Counts
 from rooms.errors import Invalid, NotFound, Refusal, Unavailable, WrongState
 from rooms.guard_service import Guard
+from rooms.known_service import KnownRooms
 from rooms.outbox_service import Outbox
 from rooms.pacing_service import FreshReads
 from rooms.reports import Held
@@ -32,8 +33,6 @@ from rooms.times import rfc3339
 
 SHOWS_TOPIC = "\x1fshows"  # no room and no channel can have this name
 TICK_SECONDS = 1.0  # viewers, likes, and what could not be published
-KNOWN_MS = 2_000  # how long a room object may be out of date for checks that are not of record
-KNOWN_MAX = 10_000  # room objects remembered
 SHELF_MAX = 100  # products on a shelf
 MERCHANTS_MAX = 50  # merchants of a room
 PAGE_MAX = 100  # rooms in one answer
@@ -43,7 +42,6 @@ USERS_AT_ONCE = 200  # told in one round trip: some milliseconds inside the bus
 Ids = list[str]  # by another name, because `RoomService.list` hides the built-in one
 Items = list[dict[str, Any]]
 
-_NEVER: tuple[Room | None, int] = (None, 0)
 _ROOM_ID = re.compile(r"[a-z0-9-]{1,40}")
 
 log = logging.getLogger(__name__)
@@ -72,13 +70,12 @@ class RoomService:
         self._node = node
         self._now = now
         self._new_id = new_id
+        self._known = KnownRooms(store, now)
         self._state = StateKeeper(bus, store, source)
         self._outbox = Outbox(bus, self._state.restore)
         self._talk = Talk(self._outbox, guard, now=now, new_id=new_id, on_held=self._tell_held)
-        self._counts = Counts(bus, self._known_room)
+        self._counts = Counts(bus, self._known.recent)
         self._reads = FreshReads()  # snapshots
-        self._rooms_read = FreshReads()  # room objects
-        self._known: dict[str, tuple[Room | None, int]] = {}
         self._shop = ShopNews(self._outbox, self._state, store, now=now)
         self._unpublished: set[str] = set()  # rooms whose record is ahead of the bus
         self._republish = False
@@ -100,7 +97,7 @@ class RoomService:
         )
         parts = {"room": msgspec.json.encode(room)}
         await self._store.create(room, parts, at=self._now())
-        self._remember(id, room)
+        self._known.remember(id, room)
         try:
             await self._state.begin(id)
             await self._tell_staff(id, "room.created", actor)
@@ -146,7 +143,7 @@ class RoomService:
 
     async def get(self, room: str) -> Room:
         """The room on record. Raises NotFound."""
-        found = await self._read(room)
+        found = await self._known.read(room)
         if found is None:
             raise NotFound(f"There is no room {room}")
         return found
@@ -259,7 +256,7 @@ class RoomService:
         Raises:
             Invalid, Forbidden, TooFast: Refused; the sender keeps the text.
         """
-        await self._must_exist(room)
+        await self._known.must_exist(room)
         return await self._talk.say(room, speaker, info, data, staff=staff)
 
     def begin_say(
@@ -273,7 +270,7 @@ class RoomService:
         staff: bool = False,
     ) -> Awaitable[Outcome] | None:
         """`say` where nothing but the bus has to wait: None if `done` will be called, else wait."""
-        if not self._exists(room):
+        if not self._known.exists(room):
             return self.say(room, speaker, info, data, staff=staff)
         return self._talk.begin(room, speaker, info, data, done, staff=staff)
 
@@ -284,12 +281,12 @@ class RoomService:
         Throw danmaku. None if everybody gets it; if it was sampled out, the publication's data,
         to be shown to its sender alone.
         """
-        await self._must_exist(room)
+        await self._known.must_exist(room)
         return await self._talk.throw(room, speaker, info, data, staff=staff)
 
     async def like(self, room: str, count: int, user: str = "") -> None:
         """Add likes of `user` to the room; they are summed once a second."""
-        await self._must_exist(room)
+        await self._known.must_exist(room)
         if user and self._guard is not None:
             await self._guard.like(room, user)
         self._counts.like(room, count)
@@ -478,7 +475,7 @@ class RoomService:
     ) -> Room:
         """Record a change of the room object, then tell it. What changes nothing is not told."""
         changed, version = await self._store.change(room, change, at=self._now())
-        self._remember(room, changed)
+        self._known.remember(room, changed)
         if version is None:
             return changed
         body = {"type": event, "room": msgspec.to_builtins(changed)}
@@ -524,36 +521,6 @@ class RoomService:
     async def _shelf_ids(self, room: str) -> Ids:
         shelf = (await self._store.parts(room)).get("shelf")
         return [] if shelf is None else msgspec.json.decode(shelf.body, type=Ids)
-
-    async def _must_exist(self, room: str) -> None:
-        if not self._exists(room) and await self._known_room(room) is None:
-            raise NotFound(f"There is no room {room}")
-
-    def _exists(self, room: str) -> bool:
-        """Whether it was seen once: rooms do not go away."""
-        return self._known.get(room, _NEVER)[0] is not None
-
-    async def _known_room(self, room: str) -> Room | None:
-        """The room object, at most two seconds old."""
-        known = self._known.get(room)
-        if known is not None and known[1] > self._now():
-            return known[0]
-        return await self._read(room)
-
-    async def _read(self, room: str) -> Room | None:
-        """The room on record; a crowd that asks in the same moment shares the reading."""
-
-        async def read() -> Room | None:
-            found = await self._store.get(room)
-            self._remember(room, found)
-            return found
-
-        return await self._rooms_read.get(room, read)
-
-    def _remember(self, id: str, room: Room | None) -> None:
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()  # rare, and costs one read a room
-        self._known[id] = (room, self._now() + KNOWN_MS)
 
     def _on_reconnect(self) -> None:
         self._republish = True
