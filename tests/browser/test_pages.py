@@ -184,9 +184,25 @@ async def test_danmaku_flies_over_every_page_and_can_be_switched_off(visit: Visi
 
 
 async def test_nothing_flies_for_people_who_want_less_motion(visit: Visit) -> None:
+    """Nor can they throw one, which they would not see themselves."""
     page = await visit("/rooms/demo", reduced_motion="reduce")
     toggle = page.get_by_test_id("danmaku-toggle")
     await expect(toggle).to_have_attribute("aria-pressed", "false")
+    await expect(toggle).to_be_hidden()
+    await expect(page.get_by_test_id("chat-mode")).to_be_hidden()
+
+
+async def test_two_presses_on_the_picture_are_a_like(visit: Visit) -> None:
+    """And on a card they are not: that is what they are for there."""
+    page = await visit("/rooms/demo")
+    await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+    likes = page.get_by_test_id("likes")
+    before = int(await likes.inner_text())
+    await page.get_by_test_id("stage").dblclick(position={"x": 60, "y": 240})
+    await expect(likes).to_have_text(str(before + 1))
+    await page.get_by_test_id("pinned-card").dispatch_event("dblclick")
+    await page.get_by_test_id("stage").dispatch_event("dblclick")
+    await expect(likes).to_have_text(str(before + 2))
 
 
 async def test_buying_shows_the_order_with_its_deadline_then_paid(

@@ -73,6 +73,7 @@ class RoomPage {
 
   stageView() {
     const { element, backdrop, words, pinned } = this.stage;
+    this.likes.alsoOn(element);
     element.addEventListener("picture", (event) => {
       this.view.dataset.picture = /** @type {CustomEvent} */ (event).detail;
     });

@@ -21,6 +21,13 @@ export class Likes {
     this.button = h("button", { type: "button", class: "icon-button like", testid: "like-button", on: { click: () => this.press() } }, icon("heart"), h("span", { class: "sr" }, t("room.like")), this.number);
   }
 
+  /** Two presses on the picture are a like; what is pressed for itself stays what it is. @param {HTMLElement} stage */
+  alsoOn(stage) {
+    stage.addEventListener("dblclick", (event) => {
+      if (!isElder() && !(/** @type {Element} */ (event.target).closest("a, button, input, .flash-card"))) this.press();
+    });
+  }
+
   press() {
     this.store.like();
     this.mine += 1;
