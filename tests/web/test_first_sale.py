@@ -65,7 +65,9 @@ async def test_from_an_empty_room_to_a_paid_order(either_shop: Shop, unique: str
     everything = await shop.json("GET", "/v1/events?limit=1", merchant)
     assert everything["items"][0]["type"] == "room.started"
     assert everything["items"][0]["data"]["room"]["id"] == room
-    following = f"/v1/events?after={everything['next_cursor']}"
+    following = f"/v1/events?cursor={everything['next_cursor']}"  # as every list; `after` too
+    same = f"/v1/events?after={everything['next_cursor']}"
+    assert await shop.json("GET", following, merchant) == await shop.json("GET", same, merchant)
     assert (await shop.json("GET", following, merchant))["items"] == events["items"]
 
     snapshot = await shop.json("GET", f"/v1/rooms/{room}")

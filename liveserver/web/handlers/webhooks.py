@@ -87,7 +87,8 @@ async def list_events(call: Call) -> EventList:
     """The shop's events behind `after`, in the order in which they were committed."""
     query: EventQuery = call.query
     types = {name.strip() for name in query.types.split(",") if name.strip()}
-    after, found = query.after, list[FeedEvent]()
+    after = query.after if query.cursor is None else int(query.cursor)
+    found = list[FeedEvent]()
     for _ in range(SCANS_MAX):
         batch = await call.services.feed.after(after, SCAN_EVENTS)
         for event in batch:

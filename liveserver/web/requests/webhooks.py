@@ -43,8 +43,12 @@ class DeliveryQuery(Page):
 
 
 class EventQuery(Query):
-    """`after` is the `n` of the last event known; `types` is a comma-separated list."""
+    """
+    `after` is the `n` of the last event known, and so is `cursor`, which every list takes and
+    which goes before; `types` is a comma-separated list.
+    """
 
+    cursor: Annotated[str, Meta(pattern=r"^[0-9]{1,15}$")] | None = None
     after: Annotated[int, Meta(ge=0, le=9_007_199_254_740_991)] = 0
     types: Annotated[str, Meta(max_length=500)] = ""
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
@@ -71,7 +75,7 @@ class Event(Struct, kw_only=True):
 
 
 class EventList(Struct, kw_only=True):
-    """`next_cursor` is the next `after`; null when there is nothing newer."""
+    """`next_cursor` is the next `cursor` or `after`; null when there is nothing newer."""
 
     items: list[Event]
     next_cursor: str | None
