@@ -21,11 +21,12 @@ from rooms.guard_service import Guard
 from rooms.known_service import KnownRooms
 from rooms.outbox_service import Outbox
 from rooms.pacing_service import FreshReads
+from rooms.record_news_service import RecordNews, console_message
 from rooms.reports import Held
 from rooms.room import Room, Speaker
 from rooms.shop_service import ShopNews
 from rooms.source import ShowSource
-from rooms.state_service import Change, StateKeeper, change_messages, numbered, publish
+from rooms.state_service import Change, StateKeeper, numbered
 from rooms.store import RoomStore
 from rooms.talk_service import Talk
 from rooms.text import one_line
@@ -36,7 +37,6 @@ TICK_SECONDS = 1.0  # viewers, likes, and what could not be published
 SHELF_MAX = 100  # products on a shelf
 MERCHANTS_MAX = 50  # merchants of a room
 PAGE_MAX = 100  # rooms in one answer
-TOLD_TO_STAFF = ("product_id", "text")  # of an event: small, and enough to say what was done
 USERS_AT_ONCE = 200  # told in one round trip: some milliseconds inside the bus
 
 Ids = list[str]  # by another name, because `RoomService.list` hides the built-in one
@@ -77,9 +77,8 @@ class RoomService:
         self._counts = Counts(bus, self._known.recent)
         self._reads = FreshReads()  # snapshots
         self._shop = ShopNews(self._outbox, self._state, store, now=now)
-        self._unpublished: set[str] = set()  # rooms whose record is ahead of the bus
-        self._republish = False
-        bus.on_reconnect(self._on_reconnect)
+        self._news = RecordNews(self._outbox, self._state, store, self._shop, now)
+        bus.on_reconnect(self._news.reconnected)
 
     # Rooms
 
@@ -102,7 +101,7 @@ class RoomService:
             await self._state.begin(id)
             await self._tell_staff(id, "room.created", actor)
         except Unavailable as problem:
-            self._postpone(id, problem)
+            self._news.postpone(id, problem)
         return room
 
     async def edit(
@@ -187,7 +186,9 @@ class RoomService:
 
     async def _put_trial(self, room: str, sale: dict[str, Any] | None, actor: str) -> None:
         version = await self._store.put(room, rehearsals.SALE_PART, msgspec.json.encode(sale))
-        await self._publish(room, ({"type": "rehearsal.sale", "flash_sale": sale}, version), actor)
+        await self._news.tell(
+            room, ({"type": "rehearsal.sale", "flash_sale": sale}, version), actor
+        )
 
     # What the room shows
 
@@ -198,7 +199,7 @@ class RoomService:
         )
         version = await self._store.put(room, "notice", msgspec.json.encode(notice or None))
         event = {"type": "room.notice", "text": notice or None}
-        await self._publish(room, (event, version), actor)
+        await self._news.tell(room, (event, version), actor)
         return await self.get(room)
 
     async def pin(self, room: str, product_id: str | None, *, actor: str) -> Room:
@@ -207,7 +208,7 @@ class RoomService:
             raise NotFound("The product is not on the shelf of this room")
         version = await self._store.put(room, "pinned", msgspec.json.encode(product_id))
         event = {"type": "shelf.pinned", "product_id": product_id}
-        await self._publish(room, (event, version), actor)
+        await self._news.tell(room, (event, version), actor)
         return await self.get(room)
 
     async def set_shelf(self, room: str, product_ids: Sequence[str], *, actor: str) -> Items:
@@ -226,7 +227,7 @@ class RoomService:
             return items
 
         items, version = await self._store.put_shelf(room, ids, read)
-        await self._publish(room, ({"type": "shelf.updated", "items": items}, version), actor)
+        await self._news.tell(room, ({"type": "shelf.updated", "items": items}, version), actor)
         pinned = (await self._store.parts(room)).get("pinned")
         if pinned and msgspec.json.decode(pinned.body) not in (None, *ids):
             await self.pin(room, None, actor=actor)
@@ -330,7 +331,7 @@ class RoomService:
 
     async def tell_change(self, room: str, change: Change, actor: str) -> None:
         """Tell a change of state that is on record: an event and the version of its part."""
-        await self._publish(room, change, actor)
+        await self._news.tell(room, change, actor)
 
     async def release(self, room: str, channel: str, data: bytes, info: bytes) -> None:
         """Publish a message that waited for staff."""
@@ -347,7 +348,7 @@ class RoomService:
         version = await self._store.put(room, "video", msgspec.json.encode(video))
         live = video is not None and video.get("state") == "live"
         event = {"type": "video.started" if live else "video.stopped", "video": video}
-        await self._publish(room, (event, version), "media")
+        await self._news.tell(room, (event, version), "media")
 
     async def rooms_with_video(self) -> dict[str, dict[str, Any]]:
         """Rooms whose picture is on record, with what is known of it."""
@@ -357,7 +358,7 @@ class RoomService:
 
     async def tell_console(self, room: str, event: dict[str, Any]) -> None:
         """Tell the staff of the room."""
-        await self._outbox.send(room, [self._console(room, event)])
+        await self._outbox.send(room, [console_message(room, event, self._now())])
 
     async def tell_user(self, user: str, event: dict[str, Any]) -> None:
         """Tell one user, on all of the user's pages; kept for those that are away."""
@@ -416,9 +417,7 @@ class RoomService:
 
     async def republish_live_rooms(self) -> None:
         """Say again what is on record of all live rooms; the bus drops what is not new."""
-        for room in await self._store.live():
-            await self._say_again(room)
-            self._shop.shelf_changed(room)
+        await self._news.republish_live_rooms()
 
     async def close(self) -> None:
         """Send what waits, then stop."""
@@ -429,31 +428,13 @@ class RoomService:
 
     async def _tick(self) -> None:
         """Each duty for itself: one that fails does not keep the others from theirs."""
-        for duty in (self._republish_after_reconnect, self._catch_up, self._tell_counts):
+        for duty in (self._news.after_reconnect, self._news.catch_up, self._tell_counts):
             try:
                 await duty()
             except Refusal as problem:
                 log.warning("rooms: %s; trying again", problem)
             except Exception:
                 log.exception("rooms: %s failed", duty.__name__)
-
-    async def _republish_after_reconnect(self) -> None:
-        if self._republish:
-            self._republish = False
-            try:
-                await self.republish_live_rooms()
-            except BaseException:
-                self._republish = True
-                raise
-
-    async def _catch_up(self) -> None:
-        """Tell what was recorded while the bus did not answer."""
-        for room in list(self._unpublished):
-            try:
-                await self._say_again(room)
-            except NotFound as problem:
-                log.warning("%s: nothing to publish: %s", room, problem)
-            self._unpublished.discard(room)
 
     async def _tell_counts(self) -> None:
         for room, totals in await self._counts.tick():
@@ -467,9 +448,6 @@ class RoomService:
         more = {"user": held.user, "name": held.name, "list": held.list}
         await self.tell_console(held.room, {**event, **more, "state": "open"})
 
-    async def _say_again(self, room: str) -> None:
-        await publish(self._outbox, room, await self._state.recorded(room), self._now())
-
     async def _change(
         self, room: str, change: Callable[[Room], Room], event: str, actor: str
     ) -> Room:
@@ -479,7 +457,7 @@ class RoomService:
         if version is None:
             return changed
         body = {"type": event, "room": msgspec.to_builtins(changed)}
-        told = self._publish(room, (body, version), actor)
+        told = self._news.tell(room, (body, version), actor)
         if event == "room.started":
             await asyncio.gather(self._call_archive(), told)
         else:
@@ -494,36 +472,12 @@ class RoomService:
         except Unavailable as problem:
             log.warning("the archive was not called: %s", problem)
 
-    async def _publish(self, room: str, change: Change, actor: str) -> None:
-        """Tell a recorded change; if the bus does not answer it is told later, from the record."""
-        event, _ = change
-        messages = change_messages(room, [change], self._now())
-        told = {name: event[name] for name in TOLD_TO_STAFF if name in event}
-        if event["type"] in ("room.started", "room.ended"):
-            told["rehearsal"] = event["room"]["rehearsal"]
-        messages.append(self._console(room, {"type": event["type"], "actor": actor, **told}))
-        try:
-            await self._outbox.send(room, messages)
-        except Unavailable as problem:
-            self._postpone(room, problem)
-
-    def _postpone(self, room: str, problem: Unavailable) -> None:
-        log.warning("%s: recorded, to be published later: %s", room, problem)
-        self._unpublished.add(room)
-
-    def _console(self, room: str, event: dict[str, Any]) -> Message:
-        data = msgspec.json.encode({"type": event["type"], "at": self._now(), **event})
-        return numbered(f"console:{room}", data)
-
     async def _tell_staff(self, room: str, event: str, actor: str) -> None:
         await self.tell_console(room, {"type": event, "actor": actor})
 
     async def _shelf_ids(self, room: str) -> Ids:
         shelf = (await self._store.parts(room)).get("shelf")
         return [] if shelf is None else msgspec.json.decode(shelf.body, type=Ids)
-
-    def _on_reconnect(self) -> None:
-        self._republish = True
 
 
 def _title(title: str) -> str:

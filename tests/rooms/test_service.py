@@ -349,7 +349,7 @@ async def test_live_rooms_are_said_again_and_nothing_new_comes_of_it(
     await stage.service.start(unique, actor="host")
     await stage.service.set_notice(unique, "Welcome", actor="host")
     before = (await stage.snapshot(unique))["position"]
-    await stage.service._say_again(unique)
+    await stage.service._news.say_again(unique)
     assert (await stage.snapshot(unique))["position"] == before
     version = await stage.store.put(unique, "notice", b'"Missed"')
     assert version == 2
@@ -375,7 +375,7 @@ async def test_what_was_recorded_while_the_bus_was_gone_is_told_when_it_is_back(
         await service.snapshot(unique)
     monkeypatch.undo()
     own_server.start()
-    await own_stage.until(lambda: service._republish)
+    await own_stage.until(lambda: service._news.doubtful)
     await service._tick()
     after = await own_stage.snapshot(unique)
     assert after["notice"] == "Welcome" and after["room"]["state"] == "live"
@@ -388,7 +388,7 @@ async def test_the_background_goes_on_after_a_failure(stage: Any, unique: str) -
     """A tick that fails is logged and the next one does its work."""
     await stage.service.create(unique, "Tea", [], actor="boss")
     await stage.bus.attach(unique)
-    stage.service._unpublished.add(f"{unique}-unknown")
+    stage.service._news.unpublished.add(f"{unique}-unknown")
     stage.service.note_online(unique, 1)
     running = asyncio.create_task(stage.service.run())
     await stage.until(lambda: stage.events(f"room:{unique}"))
