@@ -30,3 +30,19 @@ export async function become(token) {
   hold(token, false);
   return remember(answer);
 }
+
+/**
+ * The address to go to after signing in: a page of this site, or null. Browsers read `/\x`, `/<tab>/x` and
+ * `/.//x` in ways of their own, so it is they who say where an address leads.
+ *
+ * @param {string} asked @param {string} origin @returns {string|null}
+ */
+export function wayBack(asked, origin) {
+  if (!asked.startsWith("/")) return null;
+  try {
+    const address = new URL(asked, origin);
+    return address.origin === origin && !address.pathname.startsWith("/login") ? address.href : null;
+  } catch {
+    return null;
+  }
+}

@@ -5,7 +5,7 @@
 
 /** @typedef {Node|string|number|null|undefined|false} Child */
 
-const SCHEMES = /^(https?:|\/(?!\/)|#|\?|data:image\/(png|jpeg|gif|webp|svg\+xml);)/i;
+const SCHEMES = /^(https?:|\/(?![/\\\s])|#|\?|data:image\/(png|jpeg|gif|webp|svg\+xml);)/i;
 
 /** Whether an address that came from elsewhere may stand in `href` or `src`. */
 export function isSafeUrl(/** @type {unknown} */ url) {

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { wayBack } from "../../static/js/account.js";
+import { isSafeUrl } from "../../static/js/h.js";
 import { whyNot } from "../../static/js/desk/delivery-words.js";
 import { count, countdown, money, percentOff } from "../../static/js/format.js";
 import { cents, elapsed, plainPrice } from "../../static/js/format-more.js";
@@ -73,4 +75,17 @@ test("why a delivery did not arrive is said in the reader's language", () => {
   assert.equal(whyNot(null, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), "没能建立安全连接（TLS）");
   assert.equal(whyNot(null, "something new"), "没有送达（技术信息：something new）");
   assert.equal(whyNot(null, null), "–");
+});
+
+test("nobody is led to another site after signing in", () => {
+  const here = "https://live.example";
+  for (const asked of ["", "https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", "javascript:alert(1)", "/login?next=/login", "/%0a/../login", "http://["])
+    assert.equal(wayBack(asked, here), null, JSON.stringify(asked));
+  assert.equal(wayBack("/rooms/demo?product=1#x", here), "https://live.example/rooms/demo?product=1#x");
+  for (const asked of ["/.//evil.example", "/x/..//evil.example"]) assert.equal(new URL(wayBack(asked, here)).host, "live.example");
+});
+
+test("an address from elsewhere names its site or is a path of ours", () => {
+  for (const good of ["https://shop.example/a.png", "/static/a.png", "#x", "?a=1", "data:image/png;base64,AA"]) assert.ok(isSafeUrl(good), good);
+  for (const bad of ["javascript:alert(1)", "//evil.example", "/\\evil.example", "/\t/evil.example", " javascript:x", "data:text/html,x", null]) assert.ok(!isSafeUrl(bad), String(bad));
 });

@@ -5,7 +5,7 @@
  * testids: login-form, login-user, login-password, login-submit, login-problem
  */
 
-import { signIn } from "../account.js";
+import { signIn, wayBack } from "../account.js";
 import { explain } from "../api.js";
 import { frame } from "../components/frame.js";
 import { busy, field } from "../components/product-bits.js";
@@ -17,8 +17,7 @@ import { find } from "../session.js";
 /** Where to go after signing in: only a path of this site. @param {string} role */
 function next(role) {
   const asked = new URLSearchParams(location.search).get("next") || "";
-  if (/^\/(?![/\\])/.test(asked) && !asked.startsWith("/login")) return asked;
-  return { merchant: "/merchant", admin: "/setup" }[role] || "/";
+  return wayBack(asked, location.origin) || { merchant: "/merchant", admin: "/setup" }[role] || "/";
 }
 
 async function show() {
