@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from liveserver.gateway.options import EMULATION_PATH, HTTP_STREAM_PATH, SSE_PATH
 from liveserver.gateway.options import PATH as WEBSOCKET_PATH
@@ -151,6 +151,39 @@ class DeletedMessage(Event, kw_only=True):
     id: str
 
 
+class Video(Struct, kw_only=True):
+    """The picture of a room; `waiting` while its source is gone and may come back."""
+
+    state: Literal["live", "waiting"]
+    whep_url: str
+    stream: str
+    kinds: list[str]
+    codecs: dict[str, str]
+    started_at: str
+
+
+class VideoStarted(Event, kw_only=True):
+    """There is a picture, or what is known of it has changed."""
+
+    type: Literal["video.started"]
+    video: Video
+
+
+class VideoStopped(Event, kw_only=True):
+    type: Literal["video.stopped"]
+    video: Video | None
+
+
+class VideoQuality(Event, kw_only=True):
+    """What the source sends; `lost` packets since the last time."""
+
+    type: Literal["video.quality"]
+    kbps: int
+    fps: int
+    keyframe_seconds: float
+    lost: int
+
+
 class OrderTicker(Event, kw_only=True):
     type: Literal["order.ticker"]
     name: str
@@ -245,8 +278,11 @@ class SaleData(Struct, kw_only=True):
     flash_sale: FlashSale
 
 
-class ProductData(Struct, kw_only=True):
-    product: Product
+class StockData(Struct, kw_only=True):
+    """The sale whose units it is about, or the product: one of both."""
+
+    flash_sale: FlashSale | UnsetType = UNSET
+    product: Product | UnsetType = UNSET
 
 
 class RoomData(Struct, kw_only=True):
@@ -255,7 +291,7 @@ class RoomData(Struct, kw_only=True):
 
 DATA: dict[str, type[Struct]] = {
     "order": OrderData,
-    "stock": ProductData,
+    "stock": StockData,
     "flash_sale": SaleData,
     "room": RoomData,
 }
@@ -303,10 +339,11 @@ CHANNELS: dict[str, tuple[str, str, str, tuple[type[Struct], ...], tuple[type[St
         "room:{room}",
         "The state of a room",
         "Numbered events replace one part of the room's state each; the last 1,000 are kept and "
-        "recovered. room.stats, order.ticker and caption are advisory and not numbered.",
+        "recovered. room.stats, order.ticker, video.quality and caption are advisory and not "
+        "numbered.",
         (RoomStarted, RoomUpdated, RoomEnded, RoomNotice, ShelfUpdated, ShelfPinned, SaleUpdated,
-         RehearsalSale, RulesChanged, MessageDeleted, UserMuted, UserBanned, RoomStats, OrderTicker,
-         Caption),
+         RehearsalSale, VideoStarted, VideoStopped, RulesChanged, MessageDeleted, UserMuted,
+         UserBanned, RoomStats, OrderTicker, VideoQuality, Caption),
         (),
     ),
     "chat": (

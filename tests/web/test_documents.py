@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -11,6 +12,14 @@ from liveserver.rpc import Rpc
 from liveserver.web.asyncapi import RPC
 from liveserver.web.table import ROUTES
 from tests.web.shop import Shop
+
+WIRE = Path(__file__).parents[1] / "wire"  # golden messages
+
+
+def types_of(schema: Any) -> list[str]:
+    """What `type` may be in an object of this schema."""
+    kind = schema.get("properties", {}).get("type", {})
+    return [*kind.get("enum", []), *([kind["const"]] if "const" in kind else [])]
 
 
 def references(value: Any) -> list[str]:
@@ -98,6 +107,22 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 async def test_asyncapi_names_every_rpc_method(shop: Shop) -> None:
     """The document and the server know the same methods."""
     assert set(RPC) == Rpc(shop.services).methods
+
+
+async def test_asyncapi_names_every_event_of_a_room(shop: Shop) -> None:
+    """Those with a golden message, and the advisory ones."""
+    golden = {json.loads(path.read_text())["event"]["type"] for path in WIRE.glob("*.json")}
+    schemas = (await shop.json("GET", "/asyncapi.json"))["components"]["schemas"]
+    named = {kind for one in schemas.values() for kind in types_of(one)}
+    assert golden - {"room.fireworks"} | {"video.quality", "order.ticker"} <= named
+
+
+async def test_asyncapi_tells_both_kinds_of_stock(shop: Shop) -> None:
+    """Of a flash sale's units, or of a product's."""
+    document = await shop.json("GET", "/asyncapi.json")
+    low = document["channels"]["webhooks"]["messages"]["stock_low"]["payload"]
+    data = resolve(document, low["properties"]["data"]["$ref"])
+    assert set(data["properties"]) == {"flash_sale", "product"}
 
 
 async def test_real_objects_fit_their_described_shapes(shop: Shop, room: str) -> None:
