@@ -82,7 +82,7 @@ class Gateway:
         self.admission = Admission(options.connects_per_second)
         self.turnstile = Turnstile(time.thread_time, _soon)
         self.presence = Presence(hub.bus)
-        self.speech = Speech(rooms, rpc, self.presence)
+        self.speech = Speech(rooms, rpc, self.presence, self._viewers_here)
         commands = TrialCommands if options.insecure else Commands
         self.commands = commands(self, Rights(options, tokens))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,13 +133,15 @@ class Gateway:
 
     def _note_online(self) -> None:
         """Tell the rooms how many watch on this worker, where that has changed."""
-        hub = self.hub.hub
-        watched = {room: hub.viewers_of(room, f"room:{room}") for room in hub.rooms}
+        watched = {room: self._viewers_here(room) for room in self.hub.hub.rooms}
         for room in {*watched, *self._counted}:
             count = watched.get(room, 0)
             if count != self._counted.get(room, 0):
                 self.rooms.note_online(room, count)
         self._counted = {room: count for room, count in watched.items() if count}
+
+    def _viewers_here(self, room: str) -> int:
+        return self.hub.hub.viewers_of(room, f"room:{room}")
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the rest of a command. Bounded: one at a time for each connection."""

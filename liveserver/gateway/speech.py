@@ -32,12 +32,22 @@ class _User(msgspec.Struct):
 
 
 class Speech:
-    """Publications of clients, presence in numbers, and RPC."""
+    """
+    Publications of clients, presence in numbers, and RPC. `viewers_here(room)` counts those of this
+    worker.
+    """
 
-    def __init__(self, rooms: RoomService, rpc: "Rpc", presence: Presence) -> None:
+    def __init__(
+        self,
+        rooms: RoomService,
+        rpc: "Rpc",
+        presence: Presence,
+        viewers_here: Callable[[str], int],
+    ) -> None:
         self._rooms = rooms
         self._rpc = rpc
         self._presence = presence
+        self._viewers_here = viewers_here
 
     def begin_publish(
         self, session: "Session", voice: Voice, data: bytes, done: Callable[[object], None]
@@ -63,11 +73,15 @@ class Speech:
             session.push(session.encoding.push(session.encoding.head(channel), item))
 
     async def presence_stats(self, channel: str) -> protocol.PresenceStats:
-        """How many are in a channel; in a room's channels as the room itself counts them."""
+        """
+        How many are in a channel; in a room's channels as the room itself counts them, which it
+        does once a second: never fewer than are here, so that who asks is counted.
+        """
         room = room_of(channel)
         if room is not None:
             snapshot = msgspec.json.decode(await self._rooms.snapshot(room), type=_Snapshot)
-            return protocol.PresenceStats(snapshot.stats.online, snapshot.stats.online)
+            online = max(snapshot.stats.online, self._viewers_here(room))
+            return protocol.PresenceStats(online, online)
         infos = (await self._presence.infos(channel)).values()
         users = {msgspec.json.decode(info, type=_User).user for info in infos}
         return protocol.PresenceStats(len(infos), len(users))

@@ -417,6 +417,14 @@ async def test_rooms_channels_follow_the_table(place: Place, unique: str) -> Non
         await eventually(lambda: _online(client, unique))
 
 
+async def test_who_subscribed_is_counted_at_once(place: Place, unique: str) -> None:
+    """Those of the same worker; others' are summed up once a second."""
+    await place.rooms.create(unique, "A room", [], actor="admin")
+    async with connected(place, place.token("u1")) as client:
+        await client.ok("subscribe", channel=f"room:{unique}")
+        assert await _online(client, unique)
+
+
 async def test_another_token_or_subscription_speaks_from_the_next_line_on(
     place: Place, channel: str, unique: str
 ) -> None:
