@@ -124,7 +124,7 @@ async def test_rules_and_word_lists_hold_at_once_and_refusals_keep_the_text(visi
     await console.get_by_test_id("talk-slow").select_option("120")
     await expect(send).to_be_disabled()
     await console.get_by_test_id("talk-links").click()  # other rules leave the count alone
-    await expect(console.get_by_test_id("talk-links")).to_have_attribute("aria-pressed", "false")
+    await expect(console.get_by_test_id("talk-links")).to_have_attribute("aria-pressed", "true")
     await expect(send).to_have_text(re.compile(r"^[0-9]+$"))
     await expect(send).to_be_disabled()
     await expect(field).to_be_enabled()  # typing goes on

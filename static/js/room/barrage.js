@@ -24,6 +24,8 @@ export class Barrage {
   constructor(store) {
     this.store = store;
     this.on = false;
+    /** Whether the socket stood once: nothing flies before, so what draws need not come before. */
+    this.begins = false;
     this.layer = /** @type {import("../danmaku/layer.js").DanmakuLayer} */ (h("danmaku-layer")); // one that draws from `show` on
     this.button = h("button", { type: "button", class: "icon-button barrage", testid: "danmaku-toggle", "aria-label": t("room.danmaku"), on: { click: () => this.press() } }, icon("barrage"));
   }
@@ -34,6 +36,11 @@ export class Barrage {
     this.store.addEventListener("danmaku.own", () => this.on || this.set(true)); // who throws one wants to see it
     this.store.addEventListener("deleted", (event) => this.layer.drop?.(/** @type {CustomEvent} */ (event).detail));
     document.addEventListener("visibilitychange", () => this.show());
+    this.store.socket.addEventListener("connection", () => {
+      if (this.begins || !this.store.socket.connected) return;
+      this.begins = true;
+      void this.show();
+    });
     this.begun();
   }
 
@@ -60,7 +67,7 @@ export class Barrage {
   }
 
   seen() {
-    return this.on && document.visibilityState !== "hidden";
+    return this.on && this.begins && document.visibilityState !== "hidden";
   }
 
   /** Asks for danmaku once there is what draws them, so that none comes unseen. */
