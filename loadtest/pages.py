@@ -104,11 +104,12 @@ class Bench:
         return page, session
 
     async def room(self, size: dict[str, int] = PHONE, before: str = "") -> tuple[Page, CDPSession]:
-        """The live room, connected; `before` is a script to run before its own."""
+        """The live room, connected, danmaku on; `before` is a script to run before its own."""
         page, session = await self.page(size)
         await page.add_init_script(before)
         await page.goto("/rooms/demo")
         await page.wait_for_selector("[data-testid=room][data-connection=live]")
+        await page.wait_for_selector("[data-testid=danmaku-layer]", state="attached")
         return page, session
 
 
