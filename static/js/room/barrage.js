@@ -11,7 +11,7 @@ import { toast } from "../components/toast.js";
 import { isElder } from "../elder.js";
 import { h, icon } from "../h.js";
 import { t } from "../i18n.js";
-import { later } from "../later.js";
+import { later, whenIdle } from "../later.js";
 import { saving } from "../saver.js";
 import { me } from "../session.js";
 import { load, save } from "../storage.js";
@@ -39,7 +39,7 @@ export class Barrage {
     this.store.socket.addEventListener("connection", () => {
       if (this.begins || !this.store.socket.connected) return;
       this.begins = true;
-      void this.show();
+      whenIdle([() => this.show()]);
     });
     this.begun();
   }
