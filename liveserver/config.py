@@ -241,7 +241,9 @@ SETTINGS = (
         "STUN and TURN servers: URLs, or tables `{urls, username, credential}`",
         secret=True,
     ),
-    Setting("RTMP_PORT", read.whole_number(0, 65535), "kept for RTMP, which is not served yet", "1935"),
+    Setting(
+        "RTMP_PORT", read.whole_number(0, 65535), "kept for RTMP, which is not served yet", "1935"
+    ),
     Setting(
         "LIMIT_LOOPBACK",
         read.flag,
