@@ -14,6 +14,7 @@ from liveserver.web.connection import Server
 from liveserver.web.cors import open_to_listed
 from liveserver.web.documents import DOCUMENTS, make_documents
 from liveserver.web.doors import SERVICES, door_of
+from liveserver.web.handlers.pages import nowhere
 from liveserver.web.headers import harden, own_origin
 from liveserver.web.read import BODY_BYTES_MAX
 from liveserver.web.table import ROUTES
@@ -50,6 +51,8 @@ async def _layer(
     except Exception as error:
         response = problem.of_exception(error, request)
     services = request.app[SERVICES]
+    if response.status == 404:
+        response = await nowhere(request, services.options.static_dir) or response
     host = own_origin(request, services).partition("://")[2]
     harden(request, response, host, services.options.image_origins)
     open_to_listed(request, response, services)

@@ -26,6 +26,11 @@ async def lobby_failed(_: Stand, eyes: Eyes) -> Page:
     return await eyes.see("/", before=cut("**/v1/rooms?*"))
 
 
+@cause("nowhere", "nowhere")
+async def nowhere(_: Stand, eyes: Eyes) -> Page:
+    return await eyes.see("/no/such/page")
+
+
 @cause("login", "form")
 async def login(_: Stand, eyes: Eyes) -> Page:
     return await eyes.see("/login")

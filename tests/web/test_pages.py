@@ -31,6 +31,18 @@ async def test_every_page_is_served_under_a_strict_policy(shop: Shop) -> None:
         assert rule in policy
 
 
+async def test_people_who_mistype_an_address_get_a_page_and_programs_a_problem(shop: Shop) -> None:
+    """A browser that goes there asks for HTML; what scripts and other programs ask for is JSON."""
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path in ("/nothing", "/rooms/Demo%20Room", "/rooms/demo/more"):
+        async with shop.call("GET", path, headers=browser) as answer:
+            assert (answer.status, answer.content_type) == (404, "text/html"), path
+            assert "pages/nowhere.js" in await answer.text()
+    for path, headers in (("/nothing", {}), ("/v1/nothing", browser), ("/static/nothing", browser)):
+        async with shop.call("GET", path, headers=headers) as answer:
+            assert (answer.status, answer.content_type) == (404, "application/problem+json"), path
+
+
 async def test_every_answer_carries_the_guarding_headers(shop: Shop) -> None:
     """Problems and files too."""
     for path in ("/", "/nothing", "/v1/rooms", "/docs", "/static/css/base.css"):

@@ -14,6 +14,9 @@ REVALIDATE = "no-cache"
 #: the name of a picture changes with its content
 FOREVER = "public, max-age=31536000, immutable"
 
+#: what is below these is told programs alone
+FOR_PROGRAMS = ("/v1/", "/api/", "/static/")
+
 #: modules that pages of shops load
 EMBED_FOLDER = "js/embed/"
 
@@ -50,6 +53,16 @@ async def embedded_room(call: Call) -> web.StreamResponse:
     response = await _file(options.static_dir, "room.html", REVALIDATE)
     response[FRAMED_BY] = options.embed_origins
     return response
+
+
+async def nowhere(request: web.Request, static_dir: Path) -> web.StreamResponse | None:
+    """The page for people who came to an address where nothing is; None for programs."""
+    looks = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    if not looks or request.path.startswith(FOR_PROGRAMS):
+        return None
+    path = static_dir / "nowhere.html"
+    text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+    return web.Response(status=404, text=text, content_type="text/html", charset="utf-8")
 
 
 async def static_file(call: Call) -> web.StreamResponse:
