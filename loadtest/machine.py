@@ -57,10 +57,10 @@ class Machine:
         return time.perf_counter(), own.user + own.system, self._database(), busy
 
     def _database(self) -> float:
-        """CPU time of the database's processes. Those of its connections live as long as these."""
+        """CPU time of the database's processes, those of ended connections too."""
         if self._folder is None:
             return 0.0
-        return sum(cpu_seconds(process) for process in working_in(self._folder))
+        return sum(cpu_seconds_with_ended(process) for process in working_in(self._folder))
 
 
 def working_in(folder: Path) -> list[psutil.Process]:
@@ -82,3 +82,12 @@ def cpu_seconds(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(used.user + used.system)
+
+
+def cpu_seconds_with_ended(process: psutil.Process) -> float:
+    """The same, and that of children which ended and were waited for."""
+    try:
+        used = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(used.user + used.system + used.children_user + used.children_system)

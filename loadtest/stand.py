@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from loadtest.machine import Machine, cpu_seconds
+from loadtest.machine import Machine, cpu_seconds, cpu_seconds_with_ended
 from loadtest.postgres import Postgres
 from loadtest.reserve import Buyer, Result
 from loadtest.server import Server
@@ -57,8 +57,9 @@ class Stand:
         return max(0.0, used.others - self._server_seconds() + self._served) / used.seconds
 
     def _server_seconds(self) -> float:
+        """CPU time of all its processes, those that were killed too."""
         processes = [psutil.Process(self.server.pid), *self.server.children()]
-        return sum(cpu_seconds(process) for process in processes)
+        return sum(cpu_seconds_with_ended(process) for process in processes)
 
     async def prepare(self) -> None:
         """Sign in and fill the shelf."""
