@@ -116,8 +116,9 @@ async def test_hidden_means_unsubscribed_on_the_wire(visit: Visit) -> None:
     await page.reload()
     await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
     toggle = page.get_by_test_id("danmaku-toggle")
-    for pressed, command in (("false", '"unsubscribe":{"channel":"danmaku:demo"'),
-                             ("true", '"subscribe":{"channel":"danmaku:demo"')):  # fmt: skip
+    asks = '"subscribe":{"channel":"danmaku:demo"'
+    assert await said(page, sent, asks), sent  # later than the room: nothing to end before
+    for pressed, command in (("false", f'"un{asks[1:]}'), ("true", asks)):
         sent.clear()
         await toggle.click()
         await expect(toggle).to_have_attribute("aria-pressed", pressed)
