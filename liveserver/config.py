@@ -89,6 +89,7 @@ class Config:
     media_load_mark: int = 80
     ice_servers: tuple[IceServer, ...] = field(default=(), repr=False)
     rtmp_port: int = 1935
+    io_uring: bool = True
     limit_loopback: bool = False
     flood_rules: bool = True
     log_format: str = "plain"
@@ -243,6 +244,12 @@ SETTINGS = (
     ),
     Setting(
         "RTMP_PORT", read.whole_number(0, 65535), "kept for RTMP, which is not served yet", "1935"
+    ),
+    Setting(
+        "IO_URING",
+        read.flag,
+        "0: frames go to each viewer by a system call of its own, as without Linux' io_uring",
+        "1",
     ),
     Setting(
         "LIMIT_LOOPBACK",

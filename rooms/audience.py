@@ -26,9 +26,16 @@ class Viewer(Protocol):
 
     variant: Variant  # the same for as long as it watches anything
     direct: bool  # nothing waits for its socket: ask `write`, else `queue`
+    fd: int  # of its socket, while `direct`
 
     def write(self, frame: bytes, /) -> None:
         """Hand a finished frame to the socket. Never waits."""
+
+    def wrote(self, frame: bytes, result: int, /) -> None:
+        """
+        The system was handed the frame for this viewer among others: bytes taken, or a negative
+        errno. Not called where it took everything.
+        """
 
     def queue(self, frame: bytes, lean: bytes, /) -> None:
         """The same behind what waits; `lean` holds no droppable lane and may be empty."""

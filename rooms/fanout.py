@@ -7,7 +7,7 @@ frame first (`ahead`), so that whatever it is told next fits what it had.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from rooms import fossil
@@ -19,6 +19,7 @@ from rooms.protocol import one_line, watched
 log = logging.getLogger(__name__)
 
 Line = tuple[str, bool, bytes]  # channel, droppable, one message
+WriteMany = Callable[[Sequence[Viewer], bytes], None]  # a frame to viewers who are `direct`
 
 
 class _Way(NamedTuple):
@@ -54,13 +55,15 @@ class Job:
         "_places",
         "_rest",
         "_topic",
+        "_write_many",
         "bytes",
         "frames",
         "messages",
     )
 
-    def __init__(self, topic: Topic, due: Sequence[Publication]) -> None:
+    def __init__(self, topic: Topic, due: Sequence[Publication], write_many: WriteMany) -> None:
         self._topic = topic
+        self._write_many = write_many
         self._due = due
         self._named = frozenset(watched(item.channel) for item in due)
         self._rest = [
@@ -142,7 +145,7 @@ class Job:
         self.frames += len(viewers)
         self.messages += len(viewers) * messages
         self.bytes += len(viewers) * len(frame)
-        write_all(viewers, frame, lean)
+        write_all(viewers, frame, lean, self._write_many)
 
     def _frames(self, audience: Audience) -> _Built:
         """What these viewers get."""
@@ -199,19 +202,29 @@ class Job:
         return self._patches[index]
 
 
-def write_all(viewers: Iterable[Viewer], frame: bytes, lean: bytes) -> None:
-    """The loop that decides how many viewers a core can serve."""
-    rest = iter(viewers)
-    viewer: Viewer | None = None
-    while True:
+def write_each(viewers: Iterable[Viewer], frame: bytes) -> None:
+    """A finished frame to each of these viewers, who are all `direct`: one after another."""
+    for viewer in viewers:
         try:
-            for viewer in rest:
-                if viewer.direct:
-                    viewer.write(frame)
-                else:
-                    viewer.queue(frame, lean)
-            return
+            viewer.write(frame)
         except Exception:  # one socket's failure must not cost the others their frame
-            log.exception("a write to a viewer failed")
-            assert viewer is not None
-            viewer.failed()
+            _failed(viewer)
+
+
+def write_all(viewers: Sequence[Viewer], frame: bytes, lean: bytes, write_many: WriteMany) -> None:
+    """A frame to everyone, straight to the sockets of those for whom nothing waits."""
+    direct = [viewer for viewer in viewers if viewer.direct]
+    behind = (
+        [viewer for viewer in viewers if not viewer.direct] if len(direct) < len(viewers) else ()
+    )
+    write_many(direct, frame)
+    for viewer in behind:
+        try:
+            viewer.queue(frame, lean)
+        except Exception:
+            _failed(viewer)
+
+
+def _failed(viewer: Viewer) -> None:
+    log.exception("a write to a viewer failed")
+    viewer.failed()

@@ -8,7 +8,7 @@ A delivery that does not follow on its channel's position is a gap; the channel 
 comes until `hub_service.py` has filled the gap from history. What cannot be filled ends in
 `Viewer.lost`, never in silence.
 
-Everything here is one step of the event loop: no waiting, no clock, no I/O but `Viewer.write`.
+Everything here is one step of the event loop: no waiting, no clock, no I/O but writing to viewers.
 """
 
 from collections import OrderedDict, deque
@@ -20,7 +20,7 @@ from rooms import protocol
 from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Delivery, History, Position, Publication
 from rooms.channels import Rules, room_of, topic_of
-from rooms.fanout import Job
+from rooms.fanout import Job, WriteMany, write_each
 
 HELD = 1_000  # publications kept while a gap is filled; more than any history would return
 RECOVERY_BYTES = 512 * 1024  # of one recovery, which cannot be split; more is "not recovered"
@@ -44,7 +44,8 @@ class Gap(NamedTuple):
 class Hub:
     """All topics watched on this worker."""
 
-    def __init__(self) -> None:
+    def __init__(self, write_many: WriteMany = write_each) -> None:
+        self._write_many = write_many
         self.topics: dict[str, Topic] = {}
         self.rooms: dict[str, Topic] = {}  # of these, the ones of many channels
         self.left: set[str] = set()  # topics that somebody left, and nobody may watch any more
@@ -182,7 +183,7 @@ class Hub:
         """
         if topic.job is not None:
             topic.job.finish()
-        topic.job = Job(topic, topic.take_pending())
+        topic.job = Job(topic, topic.take_pending(), self._write_many)
         for channel in topic.job.with_bases:
             topic.settle_fresh(channel)
         return topic.job

@@ -15,6 +15,7 @@ from rooms.audience import Channel, Topic, Viewer
 from rooms.bus import Bus, History, Position
 from rooms.channels import Rules
 from rooms.errors import Refusal, Unavailable
+from rooms.fanout import WriteMany, write_each
 from rooms.fanout_service import FanOut
 from rooms.hub import RECOVERY_BYTES, Entered, Gap, Hub
 from rooms.reading_service import SharedPositions
@@ -39,10 +40,18 @@ class HubService:
     Raises `rooms.errors.Unavailable` when the bus does not answer.
     """
 
-    def __init__(self, bus: Bus, busy_seconds: Callable[[], float]) -> None:
-        """`busy_seconds` is the time that the loop's thread worked: `time.thread_time`."""
+    def __init__(
+        self,
+        bus: Bus,
+        busy_seconds: Callable[[], float],
+        write_many: WriteMany = write_each,
+    ) -> None:
+        """
+        `busy_seconds` is the time that the loop's thread worked: `time.thread_time`. `write_many`
+        hands a frame to many sockets.
+        """
         self.bus = bus
-        self.hub = Hub()
+        self.hub = Hub(write_many)
         self._positions = SharedPositions(bus)
         self.fanout = FanOut(self.hub, busy_seconds)
         self._attaching: dict[str, asyncio.Lock] = {}

@@ -6,6 +6,7 @@ There is no task and no timer per connection.
 """
 
 import asyncio
+import errno
 import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
@@ -26,9 +27,9 @@ class Peer(asyncio.Protocol, ABC):
 
     __slots__ = (
         "_closing",
-        "_fd",
         "_pinged_at",
         "direct",
+        "fd",
         "gateway",
         "held_back",
         "open",
@@ -42,7 +43,7 @@ class Peer(asyncio.Protocol, ABC):
         self.session = Session(gateway, self)
         self.variant = variant
         self.open = False  # it can be written to: begun, and no end sent or received
-        self._fd = -1  # of a socket without TLS, while frames may go to it
+        self.fd = -1  # of a socket without TLS, while frames may go to it
         self.direct = False  # nothing waits in the transport: `write` may ask the system itself
         self._closing = False
         self._pinged_at = 0.0  # when a ping was sent that waits for its pong; 0 = none
@@ -61,7 +62,7 @@ class Peer(asyncio.Protocol, ABC):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         if transport.get_extra_info("sslcontext") is None:
-            self._fd = transport.get_extra_info("socket").fileno()
+            self.fd = transport.get_extra_info("socket").fileno()
             self.direct = self.transport.get_write_buffer_size() == 0
         self.transport.set_write_buffer_limits(high=0)  # be told as soon as anything waits
         self.gateway.arrived(self)
@@ -75,7 +76,7 @@ class Peer(asyncio.Protocol, ABC):
         self.direct = False
 
     def resume_writing(self) -> None:
-        self.direct = self._fd >= 0
+        self.direct = self.fd >= 0
         if self.session.halted and self.open:
             asyncio.get_running_loop().call_soon(self.session.resume)
 
@@ -131,7 +132,7 @@ class Peer(asyncio.Protocol, ABC):
         and a vector more. Only while `direct`; what the system does not take waits there.
         """
         try:
-            taken = os.write(self._fd, frame)
+            taken = os.write(self.fd, frame)
         except BlockingIOError:
             taken = 0
         except OSError:  # the client is gone
@@ -139,6 +140,15 @@ class Peer(asyncio.Protocol, ABC):
             return
         if taken < len(frame):
             self._keep(frame[taken:])
+
+    def wrote(self, frame: bytes, result: int) -> None:
+        """The rest of `write`, where the system was asked for many viewers at once."""
+        if result >= 0:
+            self._keep(frame[result:])
+        elif result in (-errno.EAGAIN, -errno.EWOULDBLOCK):
+            self._keep(frame)
+        else:
+            self.failed()
 
     def _keep(self, rest: bytes) -> None:
         """What the system did not take of a frame. The mark holds for what is half sent, too."""
@@ -193,7 +203,7 @@ class Peer(asyncio.Protocol, ABC):
 
     def _leave(self) -> None:
         self.open = self.direct = False
-        self._fd = -1  # the system may give this number to the next one
+        self.fd = -1  # the system may give this number to the next one
         if not self._closing:
             self._closing = True
             self.session.end()

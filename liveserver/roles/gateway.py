@@ -19,6 +19,7 @@ from liveserver import tls
 from liveserver.addresses import parse_networks
 from liveserver.control import Control
 from liveserver.emulation import Emulation
+from liveserver.gateway import ring
 from liveserver.gateway.gateway import Gateway
 from liveserver.gateway.meters import Meters
 from liveserver.gateway.options import GatewayOptions
@@ -42,6 +43,7 @@ from orders.door_redis import RedisDoor
 from orders.requests import Door
 from orders.states_redis import StateListener
 from rooms.channels import Namespaces
+from rooms.fanout import WriteMany, write_each
 from rooms.hub_service import HubService
 
 HTTP_DRAIN_SECONDS = 2.0  # for open HTTP requests at a stop; the whole stop takes 10 s at most
@@ -105,7 +107,7 @@ def _viewers(settings: WorkerSettings, parts: Parts, services: Services) -> tupl
     """The viewer socket, and this process among the others."""
     meters = Meters(parts.metrics.registry)
     gateway = Gateway(
-        HubService(parts.talk.bus, time.thread_time),
+        HubService(parts.talk.bus, time.thread_time, _write_many(settings)),
         parts.talk.rooms,
         Rpc(services),
         services.tokens,
@@ -126,6 +128,10 @@ def _viewers(settings: WorkerSettings, parts: Parts, services: Services) -> tupl
         on_echo=meters.bus_lag.observe,
     )
     return gateway, control
+
+
+def _write_many(settings: WorkerSettings) -> WriteMany:
+    return ring.writer() if settings.config.io_uring else write_each
 
 
 def _issuer(settings: WorkerSettings) -> Issuer | None:
