@@ -11,6 +11,7 @@ import errno
 import logging
 import mmap
 import os
+import socket
 import struct
 import sys
 from array import array
@@ -148,7 +149,19 @@ class RingWriter:
 def writer() -> WriteMany:
     """How this system writes one frame to many viewers."""
     try:
-        return RingWriter(Ring())
+        ring = Ring()
+        _try(ring)
     except OSError as problem:  # containers commonly forbid it
         log.info("no io_uring here: %s", problem)
         return write_each
+    return RingWriter(ring)
+
+
+def _try(ring: Ring) -> None:
+    """Raises OSError if the kernel knows rings, but not this request: before Linux 5.6."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sent = ring.send([ours.fileno()], b"?")
+    if sent != [1]:
+        ring.close()
+        raise OSError(-sent[0], "IORING_OP_SEND")

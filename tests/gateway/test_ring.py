@@ -193,3 +193,14 @@ def test_where_the_system_forbids_it_frames_go_one_by_one(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Ring, "__init__", forbidden)
     assert writer() is write_each
+
+
+def test_a_kernel_that_knows_rings_but_not_our_request_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would end every viewer with each frame."""
+    ring_writer()
+    monkeypatch.setattr(Ring, "send", lambda *_: [-errno.EINVAL])
+    assert writer() is write_each
+    monkeypatch.undo()
+    assert isinstance(writer(), RingWriter)
