@@ -123,11 +123,12 @@ class RingWriter:
 
     def __call__(self, viewers: Sequence[Viewer], frame: bytes) -> None:
         """A finished frame to each of the viewers, who are all `direct`."""
-        if self._ring is None or len(viewers) < WORTH_IT or len(frame) > FRAME_BYTES:
-            write_each(viewers, frame)
-            return
         for at in range(0, len(viewers), SENDS):
-            self._send(self._ring, viewers[at : at + SENDS], frame)
+            part = viewers[at : at + SENDS]
+            if self._ring is None or len(part) < WORTH_IT or len(frame) > FRAME_BYTES:
+                write_each(part, frame)
+            else:
+                self._send(self._ring, part, frame)
 
     def _send(self, ring: Ring, viewers: Sequence[Viewer], frame: bytes) -> None:
         try:

@@ -178,9 +178,11 @@ def test_a_ring_that_fails_ends_its_viewers_and_is_not_used_again(
         raise OSError(errno.ENOMEM, "no memory")
 
     monkeypatch.setattr(Ring, "send", broken)
-    viewers, others = crowd(20), crowd(20)
-    write_all(viewers, b"frame", b"", write)
+    viewers, after, others = crowd(20), crowd(20), crowd(20)
+    full = (viewers * SENDS)[:SENDS]
+    write_all(full + after, b"frame", b"", write)
     assert all(viewer.ended for viewer in viewers)
+    assert all(viewer.had() == b"frame" and not viewer.ended for viewer in after)
     write_all(others, b"frame", b"", write)
     assert all(viewer.had() == b"frame" and not viewer.ended for viewer in others)
 
