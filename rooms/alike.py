@@ -26,8 +26,8 @@ PEOPLE_MAX = 5_000  # remembered in one room; who was quiet longest is forgotten
 ROOM_WINDOW_MS = 10_000  # for the whole room: this window and the one before
 ROOM_PAIRS = 10  # different pairs; shorter texts, and laughter, may come from everybody at once
 ROOM_TIMES = 8  # so many alike, by whomever, in two windows
-SKETCH = 4  # smallest hashes of a text's pairs; alike texts share nearly all of them
-SKETCH_SHARED = 3  # of them: then it is the same text with another tail
+SKETCH = 8  # smallest hashes of a text's pairs; which ones differs from process to process
+SKETCH_SHARED = 5  # of them: a tail with three pairs of its own never hides the rest
 
 
 class _Said(msgspec.Struct, gc=False):

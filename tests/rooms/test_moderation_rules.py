@@ -1,5 +1,6 @@
 """The pure rules of moderation: folding, word lists, buckets, repeats, slow mode, audit chain."""
 
+import random
 import unicodedata
 
 import msgspec
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liveserver.simplified import simplified
+from rooms import alike as alike_module
 from rooms import audit
 from rooms.alike import LONG_TIMES, ROOM_TIMES, SHORT_TIMES, WINDOW_MS, Alike
 from rooms.audit import Deed
@@ -225,6 +227,20 @@ def test_a_crowd_with_one_text_is_a_flood_and_a_cheering_one_is_not() -> None:
         assert alike.again(f"v{n}", "好看好看", NOW + n) is None
         assert alike.again(f"w{n}", "哈" * 30, NOW + n) is None
     assert alike.again("late", text.format(1), NOW + 60_000) is None
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_flood_is_seen_in_every_process(seed: int) -> None:
+    """Python's hashes differ from process to process: any choice of them finds a changed tail."""
+    alike, hashes = Alike(), random.Random(seed)
+    known: dict[str, int] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            alike_module, "hash", lambda pair: known.setdefault(pair, hashes.getrandbits(61)), False
+        )
+        texts = [f"全网最低价加我的微信号领取大礼包{n}号" for n in range(ROOM_TIMES + 5)]
+        results = [alike.again(f"u{n}", text, NOW + n) for n, text in enumerate(texts)]
+    assert results == [None] * ROOM_TIMES + ["flood"] * 5
 
 
 def test_what_was_not_shown_after_all_may_be_said_again() -> None:
