@@ -124,6 +124,7 @@ ACTIONS: dict[str, Rule] = {
     # sales
     "sale.create": SELLER,
     "sale.read": ANYONE,
+    "product.import": SHOPKEEPER,
     "sale.edit": SELLER,
     "sale.cancel": SELLER,
     "sale.reserve": SIGNED_IN,  # account or guest, as the sale says: decided by the writer

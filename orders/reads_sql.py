@@ -61,6 +61,12 @@ class Reads:
         limit = _page(limit)
         return _cut(await self._products(query.limit(limit + 1)), limit)
 
+    async def products_by_sku(self, merchant: str, skus: Sequence[str]) -> dict[str, Product]:
+        """A merchant's products with these SKUs."""
+        p = t.product.c
+        query = _products().where(p.merchant == merchant, p.sku.in_(skus))
+        return {product.sku: product for product in await self._products(query)}
+
     async def granted_products(self, room: str) -> list[Product]:
         """What a room may sell."""
         query = _products().join(t.sale_grant, t.sale_grant.c.product_id == t.product.c.id)

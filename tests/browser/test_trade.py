@@ -190,3 +190,27 @@ async def test_a_shop_that_asks_gets_the_address_of_a_paid_order(visit: Visit) -
     async with desk.expect_response("**/v1/shop") as saved:
         await desk.get_by_test_id("shop-save").click()
     assert (await saved.value).ok
+
+
+async def test_a_file_of_products_is_imported_at_the_desk(visit: Visit) -> None:
+    """Mistakes are told line by line, and a right file says what became of it."""
+    desk = await visit("/merchant", user="merchant", language="en", bypass_csp=True)
+    await desk.get_by_test_id("product-import").click()
+    sheet = desk.get_by_test_id("import-sheet")
+    head = "sku,title,price_cents,currency,stock\n"
+
+    async def send(rows: str) -> None:
+        file = FilePayload(name="goods.csv", mimeType="text/csv", buffer=(head + rows).encode())
+        await sheet.get_by_test_id("import-file").set_input_files(file)
+        await sheet.get_by_test_id("import-save").click()
+
+    await send("import-1,,900,CNY,1\nimport-2,Jar,9.5,CNY,1\n")
+    await expect(sheet.get_by_test_id("import-mistakes").locator("li")).to_have_count(2)
+    assert await axe(desk) == []
+    await send("import-1,Tin,900,CNY,1\nimport-2,Jar,950,CNY,1\n")
+    await expect(sheet.get_by_test_id("import-result")).to_have_text(
+        "2 new, 0 changed, 0 as they were."
+    )
+    await sheet.get_by_test_id("import-sheet-close").click()
+    row = desk.locator('[data-sku="import-2"]')
+    await expect(row).to_contain_text("¥9.50")

@@ -121,6 +121,7 @@ WHO: dict[str, set[str]] = {
     "GET /v1/products/{product}": ANYONE,
     "PATCH /v1/products/{product}": ITS_MERCHANT,
     "POST /v1/products/{product}/stock": ITS_MERCHANT,
+    "POST /v1/products/import": A_MERCHANT,
     "PUT /v1/products/{product}/image": ITS_MERCHANT,
     "GET /v1/products/{product}/grants": ITS_MERCHANT,
     "PUT /v1/products/{product}/grants": ITS_MERCHANT,
@@ -231,6 +232,9 @@ BODIES: dict[str, Any] = {
     "PATCH /v1/products/{product}": {"title": "Mug"},
     "POST /v1/products/{product}/stock": {"delta": 1, "reason": "found one"},
     "PUT /v1/products/{product}/grants": {"room": "{room}"},
+    "POST /v1/products/import": {
+        "items": [{"sku": "{new}", "title": "Cup", "price_cents": 1000, "currency": "EUR"}],
+    },
     "POST /v1/rooms/{room}/flash-sales": {"sku": "{sku}", "price_cents": 900, "units": 1},
     "PATCH /v1/flash-sales/{sale}": {"units": 6},
     "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},

@@ -1,6 +1,6 @@
 """Products, their stock, and what rooms may sell of them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -35,6 +35,12 @@ class NewProduct(Body):
     seller_name: ShortText = ""
     list_price_cents: Cents | None = None
     image_url: ImageUrl | None = None
+
+
+class ProductFile(Body):
+    """Products to import."""
+
+    items: list[NewProduct]
 
 
 class ProductChanges(Body):
@@ -72,3 +78,20 @@ class ProductList(Struct, kw_only=True):
 class GrantList(Struct, kw_only=True):
     items: list[Grant]
     next_cursor: str | None
+
+
+class Imported(Struct, kw_only=True):
+    """What became of one product of a file: made, changed, or as the file says already."""
+
+    sku: str
+    product_id: str
+    result: Literal["created", "changed", "same"]
+
+
+class ImportResult(Struct, kw_only=True):
+    """In the order of the file."""
+
+    created: int
+    changed: int
+    same: int
+    items: list[Imported]

@@ -2,7 +2,7 @@
 /**
  * The shop's products: texts, prices, picture, stock, and which rooms may sell them.
  *
- * testids: product-new, product-form, product-sku, product-title-input, product-price-input,
+ * testids: product-new, product-import, product-form, product-sku, product-title-input, product-price-input,
  * product-list-price, product-currency, product-stock-input, product-description, product-terms,
  * product-seller, product-picture, product-image, product-save, product-problem; product-row
  * (data-product, data-sku, data-stock), product-edit, product-stock, stock-form, stock-delta,
@@ -22,6 +22,7 @@ import { t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { once } from "../once.js";
 import { complain } from "./bits.js";
+import { openImport } from "./import.js";
 import { PICTURE_TYPES, fittingPicture } from "./picture.js";
 
 /** @typedef {import("../types.js").Product} Product */
@@ -37,7 +38,17 @@ export class Products {
     this.element = h(
       "section",
       { class: "stack" },
-      h("div", { class: "section-head" }, h("h2", null, t("merchant.products")), h("button", { type: "button", class: "button primary", testid: "product-new", on: { click: () => this.edit(null) } }, icon("plus"), t("merchant.product_new"))),
+      h(
+        "div",
+        { class: "section-head" },
+        h("h2", null, t("merchant.products")),
+        h(
+          "div",
+          { class: "row-actions" },
+          h("button", { type: "button", class: "button", testid: "product-import", on: { click: () => openImport(() => this.load()) } }, t("import.title")),
+          h("button", { type: "button", class: "button primary", testid: "product-new", on: { click: () => this.edit(null) } }, icon("plus"), t("merchant.product_new")),
+        ),
+      ),
       this.holder,
     );
     /** @type {Product[]} */
