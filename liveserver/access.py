@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from liveserver.identity import Identity, Role
 from liveserver.problems import Refused
+from liveserver.scopes import within
 
 
 class Where(Enum):
@@ -50,6 +51,7 @@ SIGNED_IN = Rule(
 NOBODY = Rule(roles={})  # the server alone
 KEY = Rule(roles={}, key=True)  # the server API
 ADMIN = Rule(roles={"admin": (ALL,)})
+KEEPER = Rule(roles={"merchant": (SHOP,), "admin": (ALL,)})
 OPERATOR = Rule(roles={"admin": (ALL,)}, key=True, near=True)
 HOST = Rule(roles={"streamer": (ROOMS,), "admin": (ALL,)})
 ROOM_STAFF = Rule(roles={"streamer": (ROOMS,), "moderator": (ROOMS,), "admin": (ALL,)})
@@ -78,6 +80,9 @@ ACTIONS: dict[str, Rule] = {
     "user.create": ADMIN,
     "user.list": ADMIN,
     "user.edit": ADMIN,
+    "key.list": KEEPER,
+    "key.create": KEEPER,
+    "key.delete": KEEPER,
     # rooms
     "room.list": ANYONE,
     "room.read": ANYONE,
@@ -119,12 +124,12 @@ ACTIONS: dict[str, Rule] = {
     "product.edit": SHOPKEEPER,
     "product.stock": SHOPKEEPER,
     "product.image": SHOPKEEPER,
+    "product.import": SHOPKEEPER,
     "grant.read": SHOPKEEPER,
     "grant.edit": SHOPKEEPER,
     # sales
     "sale.create": SELLER,
     "sale.read": ANYONE,
-    "product.import": SHOPKEEPER,
     "sale.edit": SELLER,
     "sale.cancel": SELLER,
     "sale.reserve": SIGNED_IN,  # account or guest, as the sale says: decided by the writer
@@ -221,7 +226,7 @@ def allow(
     rule = ACTIONS[action]
     if rule.anyone:
         return
-    limits = _limits(identity, rule)
+    limits = _limits(identity, action)
     assert identity is not None
     if ALL in limits:
         return
@@ -232,17 +237,18 @@ def allow(
 
 def allow_somewhere(identity: Identity | None, action: str) -> None:
     """Return if this role may do `action` at all: the check before anything is looked up."""
-    rule = ACTIONS[action]
-    if not rule.anyone:
-        _limits(identity, rule)
+    if not ACTIONS[action].anyone:
+        _limits(identity, action)
 
 
-def _limits(identity: Identity | None, rule: Rule) -> tuple[Where, ...]:
+def _limits(identity: Identity | None, action: str) -> tuple[Where, ...]:
     if identity is None:
         raise Refused("unauthorized", "A session or token is needed.")
-    limits = rule.roles.get(identity.role)
+    limits = ACTIONS[action].roles.get(identity.role)
     if limits is None:
         raise Refused("forbidden", f"The role {identity.role} may not do this.")
+    if identity.scopes is not None and not within(identity.role, identity.scopes, action):
+        raise Refused("forbidden", f"This API key has no scope for {action}.")
     return limits
 
 

@@ -49,6 +49,24 @@ stream_key = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),  # milliseconds
 )
 
+#: what programs of merchants and the administrator sign in with; `digest` is the SHA-256 of the key
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("hint", sa.String(4), nullable=False),  # how the key ends, for people
+    sa.Column("name", sa.String(60), nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("maker", sa.String(200), nullable=False),  # the `sub` of whoever made it
+    sa.Column("role", sa.String(16), nullable=False),  # the maker's, then
+    sa.Column("merchant", sa.String(64)),
+    sa.Column("of_account", sa.Boolean(create_constraint=True, name="is_bool"), nullable=False),
+    sa.Column("made_at", sa.BigInteger, nullable=False),  # milliseconds
+    sa.Column("used_at", sa.BigInteger),  # to the hour
+    sa.Index(None, "merchant"),
+)
+
 #: shop_name, language, public_url, and the SHA-256 of the one-time set-up token
 setting = sa.Table(
     "setting",

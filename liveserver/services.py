@@ -11,6 +11,7 @@ from liveserver.web.meters import HttpMeters
 from orders.requests import Door
 
 if TYPE_CHECKING:
+    from liveserver.api_keys_sql import SqlApiKeys
     from liveserver.archive.store_sql import SqlArchive
     from liveserver.delivery import Deliveries
     from liveserver.emulation import Emulation
@@ -64,6 +65,7 @@ class Services:
     feed: "Feed"
     deliveries: "Deliveries"
     archive: "SqlArchive"
+    api_keys: "SqlApiKeys"
     now: Callable[[], int]  # wall clock, milliseconds
     new_id: Callable[[str], str]
     ready: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

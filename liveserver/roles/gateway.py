@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver import tls
 from liveserver.addresses import parse_networks
+from liveserver.api_keys_sql import SqlApiKeys
 from liveserver.control import Control
 from liveserver.emulation import Emulation
 from liveserver.gateway import ring
@@ -169,6 +170,7 @@ def _services(
         feed=trade.feed,
         deliveries=trade.deliveries,
         archive=talk.archive,
+        api_keys=SqlApiKeys(database.write, database.read, now_ms, new_id),
         metrics=parts.metrics,
         http_meters=HttpMeters(parts.metrics.registry),
         now=now_ms,

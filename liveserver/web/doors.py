@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from liveserver import api_keys_sql
 from liveserver.access import ACTIONS, allow, allow_somewhere
 from liveserver.addresses import client_address, is_forwarded, is_trusted
 from liveserver.identity import Identity
@@ -41,7 +42,7 @@ def door_of(route: Route) -> Callable[[web.Request], Awaitable[web.StreamRespons
         admitted = is_admitted(call, route)
         if not admitted:
             keyed = route.cross_origin or (route.stream_key and _has_stream_key(request))
-            call.identity = None if keyed else identify(call, route)
+            call.identity = None if keyed else await identify(call, route)
             allow_somewhere(call.identity, route.action)
             if route.limit == "reserve" and call.identity is not None and call.identity.guest:
                 take(call, "guest")
@@ -111,10 +112,11 @@ def _offers_key(call: Call) -> bool:
 def _key_otherwise(call: Call) -> str:
     """
     The key in another place than its own header: Centrifugo's clients send `apikey KEY` or a query,
-    Prometheus sends a Bearer, where a token of a person has two dots.
+    Prometheus sends a Bearer, where a token of a person has two dots and a key of one its prefix.
     """
     kind, _, secret = call.request.headers.get("Authorization", "").partition(" ")
-    if kind.lower() == "apikey" or (kind.lower() == "bearer" and secret.count(".") != 2):
+    bare = secret.count(".") != 2 and not api_keys_sql.looks_like_key(secret.strip())
+    if kind.lower() == "apikey" or (kind.lower() == "bearer" and bare):
         return secret.strip()
     return call.request.query.get("api_key", "")
 
@@ -136,9 +138,9 @@ def check_key(call: Call) -> None:
         raise Refused("unauthorized", f"{API_KEY} is missing or wrong.")
 
 
-def identify(call: Call, route: Route) -> Identity | None:
+async def identify(call: Call, route: Route) -> Identity | None:
     """
-    Who asks, by Bearer token or, from our own pages, by cookie.
+    Who asks, by Bearer token or API key or, from our own pages, by cookie.
 
     A cookie is sent by the browser whoever made the page, so it counts for a change only with our
     own Origin. A cookie that is over is like none; a Bearer that is wrong is told so.
@@ -154,7 +156,10 @@ def identify(call: Call, route: Route) -> Identity | None:
         kind, _, token = authorization.partition(" ")
         if kind.lower() != "bearer":
             raise Refused("unauthorized", "Authorization takes a Bearer token.")
-        return _verify(call, token.strip())
+        token = token.strip()
+        if api_keys_sql.looks_like_key(token):
+            return await _holder(call, token)
+        return _verify(call, token)
     cookie = call.request.cookies.get(COOKIE)
     if not cookie:
         return None
@@ -180,6 +185,15 @@ def _verify(call: Call, token: str) -> Identity:
         raise Refused("unavailable", "The key of this token is being looked for.") from None
     except TokenError as error:
         raise Refused("unauthorized", f"The token is not valid: {error}.") from None
+
+
+async def _holder(call: Call, key: str) -> Identity:
+    """Whom an API key stands for. Wrong ones are limited as log-ins. Raises Refused."""
+    holder = await call.services.api_keys.holder(key)
+    if holder is None:
+        take(call, "login")
+        raise Refused("unauthorized", "There is no such API key, or it has ended.")
+    return holder
 
 
 def is_secure(call: Call) -> bool:

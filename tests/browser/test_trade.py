@@ -214,3 +214,24 @@ async def test_a_file_of_products_is_imported_at_the_desk(visit: Visit) -> None:
     await sheet.get_by_test_id("import-sheet-close").click()
     row = desk.locator('[data-sku="import-2"]')
     await expect(row).to_contain_text("¥9.50")
+
+
+async def test_a_shop_makes_a_key_for_its_programs_and_ends_it(visit: Visit) -> None:
+    desk = await visit("/merchant#shop", user="merchant", language="en", bypass_csp=True)
+    await desk.get_by_test_id("key-name").fill("Warehouse")
+    await desk.get_by_test_id("key-save").click()
+    await expect(desk.get_by_test_id("key-row")).to_have_count(0)  # no scope was chosen
+    await desk.locator('[data-testid="key-scope"][value="orders:read"]').check()
+    await desk.get_by_test_id("key-save").click()
+    key = (await desk.get_by_test_id("key-secret").inner_text()).strip()
+    row = desk.get_by_test_id("key-row").filter(has_text="Warehouse")
+    await expect(row).to_contain_text("Not used yet")
+    assert await axe(desk) == []
+    request = desk.context.request
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await request.get("/v1/orders", headers=headers)).status == 200
+    assert (await request.get("/v1/products", headers=headers)).status == 403
+    await row.get_by_test_id("key-delete").click()
+    await desk.get_by_test_id("ask-yes").click()
+    await expect(row).to_have_count(0)
+    assert (await request.get("/v1/orders", headers=headers)).status == 401

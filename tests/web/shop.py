@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from liveserver.api_keys_sql import SqlApiKeys
 from liveserver.archive.store_sql import SqlArchive
 from liveserver.control import Control
 from liveserver.db import make_engine
@@ -228,6 +229,7 @@ async def _services(
             rooms, guard, records, bus, now=wall_ms, new_id=new_id, archive=archive, made_at=made_at
         ),
         archive=archive,
+        api_keys=SqlApiKeys(write, read, wall_ms, new_id),
         door=writer,
         reads=reads,
         people=people,

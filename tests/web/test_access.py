@@ -59,6 +59,9 @@ WHO: dict[str, set[str]] = {
     "GET /v1/users": ADMIN,
     "GET /v1/users/{user}": ADMIN,
     "PATCH /v1/users/{user}": ADMIN,
+    "GET /v1/api-keys": A_MERCHANT | ADMIN,
+    "POST /v1/api-keys": A_MERCHANT | ADMIN,
+    "DELETE /v1/api-keys/{key}": ITS_MERCHANT | ADMIN,
     "POST /v1/setup": ANYONE,
     "GET /v1/settings": ADMIN,
     "PATCH /v1/settings": ADMIN,
@@ -118,10 +121,10 @@ WHO: dict[str, set[str]] = {
     "GET /v1/shows/{show}/export.jsonl": ANYONE,
     "GET /v1/products": A_MERCHANT,
     "POST /v1/products": A_MERCHANT,
+    "POST /v1/products/import": A_MERCHANT,
     "GET /v1/products/{product}": ANYONE,
     "PATCH /v1/products/{product}": ITS_MERCHANT,
     "POST /v1/products/{product}/stock": ITS_MERCHANT,
-    "POST /v1/products/import": A_MERCHANT,
     "PUT /v1/products/{product}/image": ITS_MERCHANT,
     "GET /v1/products/{product}/grants": ITS_MERCHANT,
     "PUT /v1/products/{product}/grants": ITS_MERCHANT,
@@ -229,12 +232,13 @@ BODIES: dict[str, Any] = {
     "POST /v1/products": {
         "sku": "{new}", "title": "Cup", "price_cents": 1000, "currency": "EUR", "stock": 1,
     },
-    "PATCH /v1/products/{product}": {"title": "Mug"},
-    "POST /v1/products/{product}/stock": {"delta": 1, "reason": "found one"},
-    "PUT /v1/products/{product}/grants": {"room": "{room}"},
+    "POST /v1/api-keys": {"name": "Till", "scopes": ["products:read"]},
     "POST /v1/products/import": {
         "items": [{"sku": "{new}", "title": "Cup", "price_cents": 1000, "currency": "EUR"}],
     },
+    "PATCH /v1/products/{product}": {"title": "Mug"},
+    "POST /v1/products/{product}/stock": {"delta": 1, "reason": "found one"},
+    "PUT /v1/products/{product}/grants": {"room": "{room}"},
     "POST /v1/rooms/{room}/flash-sales": {"sku": "{sku}", "price_cents": 900, "units": 1},
     "PATCH /v1/flash-sales/{sale}": {"units": 6},
     "POST /v1/flash-sales/{sale}/cancel": {"orders": "honour"},
@@ -373,6 +377,13 @@ async def build_queues(shop: Shop, room: str, number: int) -> tuple[str, str]:
     return report.id, held.id
 
 
+async def key_of(shop: Shop) -> str:
+    """An API key of the shop HERE: its id."""
+    keeper = Identity(user="keeper", role="merchant", merchant=HERE)
+    made, _ = await shop.services.api_keys.make(keeper, "Till", ("products:read",))
+    return made.id
+
+
 def line_of(route: Any) -> str:
     return f"{route.method} {route.path}"
 
@@ -410,6 +421,8 @@ async def test_every_caller_on_every_route(shop: Shop, room: str) -> None:
         line = line_of(route)
         for index, caller in enumerate(sorted(CALLERS, key=lambda name: name in WHO[line])):
             scene.values |= {"new": f"n{number}-{index}", "new_room": room}
+            if "{key}" in line:  # each of those who may ends one
+                scene.values["key"] = await key_of(shop)
             got = await _status(scene, line, caller, f"access-{number}-{index}")
             if not _as_agreed(line, caller, *got):
                 wrong.append(f"{line} by {caller}: {got}")

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * How the shop's orders are paid and sent, and the secret it shares with its own system.
+ * How the shop's orders are paid and sent, the secret it shares with its own system, and
+ * the keys of its programs (keys.js).
  *
  * testids: shop-form, shop-checkout, shop-url, shop-days, shop-save, shop-problem, secret-make,
  * shop-secret
@@ -14,6 +15,7 @@ import { toast } from "../components/toast.js";
 import { fill, h } from "../h.js";
 import { t } from "../i18n.js";
 import { complain } from "./bits.js";
+import { KeyDesk } from "./keys.js";
 
 export class ShopDesk {
   constructor() {
@@ -21,13 +23,18 @@ export class ShopDesk {
     this.secret = h("div", { role: "status" });
     this.make = h("button", { type: "button", class: "button", testid: "secret-make" }, t("shop.secret_make"));
     this.make.addEventListener("click", () => busy(this.make, () => this.makeSecret(), complain));
+    this.keys = new KeyDesk();
     this.loaded = false;
     this.hasSecret = false;
-    this.element = h("section", { class: "stack" }, h("h2", null, t("merchant.shop")), this.form, h("h3", null, t("shop.secret")), h("p", { class: "soft" }, t("shop.secret_text")), h("div", { class: "actions start" }, this.make), this.secret);
+    this.element = h("section", { class: "stack" }, h("h2", null, t("merchant.shop")), this.form, h("h3", null, t("shop.secret")), h("p", { class: "soft" }, t("shop.secret_text")), h("div", { class: "actions start" }, this.make), this.secret, this.keys.element);
+  }
+
+  async load() {
+    await Promise.all([this.loadShop(), this.keys.load()]);
   }
 
   /** Read once: words that are being typed stay. */
-  async load() {
+  async loadShop() {
     if (this.loaded) return;
     const shop = await get("/v1/shop");
     this.loaded = true;
