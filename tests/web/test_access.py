@@ -344,6 +344,7 @@ async def build_scene(shop: Shop, room: str, number: int) -> Scene:
         "report": report,
         "held": held,
         "message": new_id("dmk"),
+        "key": await key_of(shop),
         "coupon": coupon["id"],
         "merchant": HERE,
         "room": room,
@@ -378,9 +379,11 @@ async def build_queues(shop: Shop, room: str, number: int) -> tuple[str, str]:
 
 
 async def key_of(shop: Shop) -> str:
-    """An API key of the shop HERE: its id."""
-    keeper = Identity(user="keeper", role="merchant", merchant=HERE)
-    made, _ = await shop.services.api_keys.make(keeper, "Till", ("products:read",))
+    """The one API key of the shop HERE: its id."""
+    keys, keeper = shop.services.api_keys, Identity(user="keeper", role="merchant", merchant=HERE)
+    for old in await keys.list(HERE):
+        await keys.delete(old.id)
+    made, _ = await keys.make(keeper, "Till", ("products:read",))
     return made.id
 
 
