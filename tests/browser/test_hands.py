@@ -7,7 +7,7 @@ from playwright.async_api import Locator, Page, expect
 
 from loadtest.server import Server
 from tests.browser.conftest import SIZES, Visit
-from tests.browser.test_pages import start_sale
+from tests.browser.test_pages import axe, start_sale
 
 pytestmark = pytest.mark.browser
 
@@ -149,3 +149,72 @@ async def test_as_an_elder(visit: Visit, shop: Server) -> None:
     viewer = await visit("/?elder=1", **touch)
     await buys(viewer, Finger(viewer), sale)
     await expect(viewer.locator("html")).to_have_class("elder")
+
+
+async def test_a_tap_leaves_the_picture_alone_and_another_brings_all_back(visit: Visit) -> None:
+    """Two taps are a like and clear nothing; the settings do the same without a tap."""
+    page = await visit("/rooms/demo", language="en")
+    room, stage = page.get_by_test_id("room"), page.get_by_test_id("stage")
+    chat, place = page.get_by_test_id("chat-log"), {"x": 60, "y": 240}
+    await expect(room).to_have_attribute("data-connection", "live")
+    await stage.dblclick(position=place)  # type: ignore[arg-type]
+    await stage.click(position=place)  # type: ignore[arg-type]
+    await expect(chat).to_be_hidden()
+    await expect(page.get_by_test_id("pinned-card")).to_be_hidden()
+    await expect(page.get_by_test_id("shelf-open")).to_be_visible()
+    await stage.click(position=place)  # type: ignore[arg-type]
+    await expect(chat).to_be_visible()
+    await page.get_by_test_id("settings-open").click()
+    await page.get_by_test_id("clear-switch").check()
+    await expect(chat).to_be_hidden()
+
+
+async def test_keys_of_a_desktop_room(visit: Visit) -> None:
+    """They act where nothing has the focus, never while somebody writes, and can be off."""
+    page = await visit("/rooms/demo", language="en", size="desktop", bypass_csp=True)
+    await expect(page.get_by_test_id("room")).to_have_attribute("data-connection", "live")
+    toggle, field = page.get_by_test_id("danmaku-toggle"), page.get_by_test_id("chat-input")
+    before = await toggle.get_attribute("aria-pressed")
+    await page.keyboard.press("d")
+    await expect(toggle).not_to_have_attribute("aria-pressed", before or "")
+    after = await toggle.get_attribute("aria-pressed")
+    await page.keyboard.press("/")
+    await expect(page.get_by_test_id("shortcuts")).to_contain_text("Sound on or off")
+    assert await axe(page) == []
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("shortcuts")).to_have_count(0)
+    await page.keyboard.press("c")
+    await expect(field).to_be_focused()
+    await page.keyboard.type("kmd/")
+    await expect(field).to_have_value("kmd/")
+    await expect(toggle).to_have_attribute("aria-pressed", after or "")
+    await page.get_by_test_id("settings-open").click()
+    await page.get_by_test_id("shortcuts-switch").uncheck()
+    await page.get_by_test_id("settings-close").click()
+    await page.evaluate("document.activeElement.blur()")
+    await page.keyboard.press("d")
+    await page.keyboard.press("/")
+    await expect(toggle).to_have_attribute("aria-pressed", after or "")
+    await expect(page.get_by_test_id("shortcuts")).to_have_count(0)
+
+
+async def test_a_long_shelf_can_be_searched(visit: Visit) -> None:
+    """By a word of the title, by the number that the host says, and in vain."""
+    page = await visit("/rooms/demo", language="en", bypass_csp=True)
+    await page.get_by_test_id("shelf-open").click()
+    sheet = page.get_by_test_id("shelf-sheet")
+    rows, search = sheet.get_by_test_id("shelf-item"), sheet.get_by_test_id("shelf-search")
+    await expect(search).to_be_visible()
+    all_of_them = await rows.count()
+    await search.fill("lamp")
+    await expect(rows.filter(visible=True)).to_have_count(1)
+    await search.fill("3")
+    await expect(rows.filter(visible=True)).to_have_count(1)
+    await expect(rows.nth(2)).to_be_visible()
+    await search.fill("submarine")
+    await expect(sheet.get_by_test_id("shelf-none")).to_have_text(
+        "Nothing on the shelf is called that."
+    )
+    assert await axe(page) == []
+    await search.fill("")
+    await expect(rows.filter(visible=True)).to_have_count(all_of_them)

@@ -3,7 +3,7 @@
  * How somebody wants to see the room: danmaku first. Everything takes effect while it is moved, and
  * stays in this browser.
  *
- * testids: settings, saver-switch, captions-switch, danmaku-pause, taste-opacity … taste-density, taste-top, taste-bottom,
+ * testids: settings, saver-switch, captions-switch, clear-switch, shortcuts-switch, danmaku-pause, taste-opacity … taste-density, taste-top, taste-bottom,
  * taste-color, taste-merge, taste-words, taste-user, taste-reset.
  */
 
@@ -21,9 +21,9 @@ import { languageButton } from "./ways.js";
 
 /**
  * @param {{onTaste: (taste: Taste) => void, paused: boolean, onPause: (paused: boolean) => void,
- *   onCaptions: () => void, onSaver: () => void}} ways
+ *   onCaptions: () => void, onSaver: () => void, cleared: boolean, onClear: (on: boolean) => void}} ways
  */
-export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver }) {
+export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver, cleared, onClear }) {
   let taste = ownTaste();
   const sheet = makeSheet({ title: t("settings.title"), testid: "settings" });
   const change = (/** @type {Partial<Taste>} */ part) => {
@@ -35,8 +35,10 @@ export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver }) 
     fill(
       sheet.body,
       h("div", { class: "settings-row" }, elderButton(), languageButton()),
-      captionSwitch(onCaptions),
-      saverSwitch(onSaver),
+      onOff("captions", t("settings.captions"), load("captions") !== false, (on) => (save("captions", on), onCaptions())),
+      onOff("saver", t("settings.saver"), saving(), (on) => (keepSaving(on), onSaver())),
+      onOff("clear", t("settings.clear"), cleared, onClear),
+      onOff("shortcuts", t("settings.shortcuts"), load("shortcuts") !== false, (on) => save("shortcuts", on)),
       h("h3", { class: "settings-head" }, t("settings.danmaku")),
       pauseSwitch(paused, onPause),
       ...Object.keys(RANGES).map((name) => slider(name, taste, change)),
@@ -49,24 +51,11 @@ export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver }) 
   sheet.open();
 }
 
-/** Whether what is said is shown in words. @param {() => void} onChange */
-function captionSwitch(onChange) {
-  const input = h("input", { type: "checkbox", checked: load("captions") !== false, testid: "captions-switch" });
-  input.addEventListener("change", () => {
-    save("captions", input.checked);
-    onChange();
-  });
-  return h("label", { class: "settings-check" }, input, t("settings.captions"));
-}
-
-/** Whether data is saved. @param {() => void} onChange */
-function saverSwitch(onChange) {
-  const input = h("input", { type: "checkbox", checked: saving(), testid: "saver-switch" });
-  input.addEventListener("change", () => {
-    keepSaving(input.checked);
-    onChange();
-  });
-  return h("label", { class: "settings-check" }, input, t("settings.saver"));
+/** @param {string} name @param {string} words @param {boolean} on @param {(on: boolean) => void} change */
+function onOff(name, words, on, change) {
+  const input = h("input", { type: "checkbox", checked: on, testid: `${name}-switch` });
+  input.addEventListener("change", () => change(input.checked));
+  return h("label", { class: "settings-check" }, input, words);
 }
 
 /** @param {boolean} paused @param {(paused: boolean) => void} onPause */

@@ -21,8 +21,9 @@ import { t } from "../i18n.js";
 import { app, begin } from "../page.js";
 import { RoomStore } from "../room-store.js";
 import { Barrage } from "../room/barrage.js";
+import { Clearing } from "../room/clearing.js";
 import { Head } from "../room/head.js";
-import { captionLane, elderAids, fetchWhenLive, siteHead, withSettings, withShare, withShelf } from "../room/later.js";
+import { captionLane, elderAids, fetchWhenLive, followKeys, siteHead, withSettings, withShare, withShelf } from "../room/later.js";
 import { Likes } from "../room/likes.js";
 import { Sales } from "../room/sales.js";
 import { Stage } from "../room/stage.js";
@@ -55,6 +56,7 @@ class RoomPage {
     this.strip = shelfList(store, this.ways);
     this.composerPlace = h("div", { class: "composer-place" });
     this.view = h("div", { class: "room", testid: "room" });
+    this.clearing = new Clearing(this.view);
   }
 
   /** Draws the frame once; all else is updated in place. */
@@ -74,6 +76,7 @@ class RoomPage {
   stageView() {
     const { element, backdrop, words, pinned } = this.stage;
     this.likes.alsoOn(element);
+    this.clearing.byTapOn(element);
     element.addEventListener("picture", (event) => {
       this.view.dataset.picture = /** @type {CustomEvent} */ (event).detail;
     });
@@ -109,6 +112,8 @@ class RoomPage {
         onPause: (paused) => layer.pause?.(paused),
         onCaptions: () => this.captions.suit?.(),
         onSaver: () => (this.barrage.begun(), this.draw()),
+        cleared: this.clearing.on,
+        onClear: (on) => this.clearing.set(on),
       }),
     );
   }
@@ -136,6 +141,7 @@ class RoomPage {
       this.view.dataset.connection = store.socket.connection.state;
     });
     this.sales.begin();
+    followKeys(this);
   }
 
   draw() {

@@ -5,6 +5,7 @@ import { nameSheet } from "../components/chat-composer.js";
 import { later, pressed, whenIdle } from "../later.js";
 import { messageMenu } from "../moderation/message-buttons.js";
 import { saving } from "../saver.js";
+import { load } from "../storage.js";
 
 /** Presses that were never answered are asked again. */
 export const buying = later(() => import("../buying.js"));
@@ -26,6 +27,7 @@ export const withOrder = pressed(later(() => import("../components/buy-sheet.js"
 export const withShelf = pressed(shelfSheet);
 export const withSettings = pressed(settings);
 export const withShare = pressed(share);
+const withShortcuts = pressed(later(() => import("./shortcuts.js")));
 
 /** The head of other pages, for a room that cannot be shown. */
 export const siteHead = later(() => import("../components/site-header.js"));
@@ -43,4 +45,21 @@ export function fetchWhenLive(socket) {
     whenIdle([buyFlash, buyProduct, ...(saving() ? [] : [nameSheet, messageMenu, shelfSheet, settings, stagePicture])]);
   };
   socket.addEventListener("connection", begin);
+}
+
+/** The keys that do something in a room (room/shortcuts.js). */
+const KEYS = new Set(["k", " ", "m", "d", "c", "/"]);
+
+/**
+ * Keys act where no field and no control has the focus, and can be off (WCAG 2.2, 2.1.4).
+ * @param {import("./shortcuts.js").Things} things
+ */
+export function followKeys(things) {
+  document.addEventListener("keydown", (event) => {
+    const key = event.key.toLowerCase();
+    const held = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing;
+    if (held || !KEYS.has(key) || event.target !== document.body || load("shortcuts") === false) return;
+    event.preventDefault(); // a browser may have a search of its own on /
+    void withShortcuts((module) => module.act(key, things));
+  });
 }
