@@ -2,7 +2,8 @@
 A worker with the smallest app: answers every connection with its node, process id and dead holder.
 
 Everything around it (settings, pipes, signals, restarts) is the server's own. A file named
-`silent` in the data directory stops its beats; `stuck` makes it fail and leaves a thread behind.
+`silent` in the data directory stops its beats; `stuck` makes whoever answers fail and leave a
+thread behind.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ async def tiny(
         if "orders" in settings.roles and not silent.exists():
             beat()
         stuck = settings.config.data_dir / "stuck"
-        if stuck.exists():
+        if settings.listen_fd is not None and stuck.exists():  # not the media process: it is silent
             stuck.unlink()
             threading.Thread(target=threading.Event().wait).start()
             raise RuntimeError("it failed, with a thread that waits for ever")
