@@ -1,5 +1,6 @@
 """What the doors (HTTP, viewer socket) get: the parts behind them, and a few plain values."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from orders.webhooks_service import Webhooks
     from rooms.moderation_service import Moderation
     from rooms.service import RoomService
+
+IMPORTS_AT_ONCE = 50  # so that a catalogue leaves the writer's queue to buyers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,8 @@ class Services:
     http_meters: HttpMeters = field(default_factory=HttpMeters)
     #: per address, for HTTP and for what the viewer socket buys
     limits: Limits = field(init=False)
+    #: products of files on their way to the writer, which answers those that wait together
+    importing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IMPORTS_AT_ONCE))
     #: buyers whose reservation is being worked on in this process: one at a time each
     reserving: set[str] = field(default_factory=set)
 

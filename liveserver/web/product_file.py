@@ -20,6 +20,7 @@ from liveserver.web.route import JSON
 CSV = "text/csv"
 MEDIA = (CSV, JSON)
 ROWS_MAX = 1_000
+TOO_MANY = f"A file has at most {ROWS_MAX} products; send several."
 MISTAKES_MAX = 20  # told at once
 FIELDS = tuple(field.name for field in msgspec.structs.fields(NewProduct))
 NUMBERS = ("price_cents", "stock", "list_price_cents")
@@ -51,8 +52,13 @@ def _from_csv(data: bytes) -> list[NewProduct]:
     good: list[tuple[int, NewProduct]] = []
     bad: list[tuple[int, str]] = []
     try:
-        _check_head(reader.fieldnames or [])
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        _check_head(reader.fieldnames)
         for row in reader:
+            if not any(isinstance(cell, str) and cell.strip() for cell in row.values()):
+                continue  # spreadsheets end with such lines
+            if len(good) + len(bad) == ROWS_MAX:
+                raise Refused("validation", TOO_MANY)
             try:
                 good.append((reader.line_num, _product(row)))
             except msgspec.ValidationError as error:
@@ -79,7 +85,8 @@ def _product(row: dict[Any, Any]) -> NewProduct:
     """Raises msgspec.ValidationError."""
     if None in row:
         raise msgspec.ValidationError("There are more cells than columns")
-    cells: dict[str, Any] = {name: cell for name, cell in row.items() if cell}
+    cells: dict[str, Any] = {name: cell.strip() for name, cell in row.items() if cell}
+    cells = {name: cell for name, cell in cells.items() if cell}
     if any(UNFIT.search(cell) for cell in cells.values()):
         raise msgspec.ValidationError("Text may not hold control characters")
     for name in NUMBERS:
@@ -89,14 +96,15 @@ def _product(row: dict[Any, Any]) -> NewProduct:
 
 
 def _number(cell: str, name: str) -> int:
-    digits = cell.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= 15):
         raise msgspec.ValidationError(f"{name} is a whole number, not {cell[:20]!r}")
-    return int(digits)
+    return int(cell)
 
 
 def _checked(good: list[tuple[int, NewProduct]], bad: list[tuple[int, str]]) -> list[NewProduct]:
     """What is right by itself, and together: not too many, each SKU once."""
+    if len(good) > ROWS_MAX:
+        raise Refused("validation", TOO_MANY)
     first: dict[str, int] = {}
     for line, product in good:
         before = first.setdefault(product.sku, line)
@@ -110,6 +118,6 @@ def _checked(good: list[tuple[int, NewProduct]], bad: list[tuple[int, str]]) -> 
             f"{told[0]['detail']}",
             errors=told,
         )
-    if not good or len(good) > ROWS_MAX:
-        raise Refused("validation", f"A file has 1 to {ROWS_MAX} products; send more files.")
+    if not good:
+        raise Refused("validation", "There is no product in the file.")
     return [product for _, product in good]

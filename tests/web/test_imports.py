@@ -1,5 +1,6 @@
 """Many products from one file."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -61,6 +62,15 @@ async def test_a_file_with_a_mistake_imports_nothing(shop: Shop) -> None:
     assert not await products(shop, "shop-i3")
 
 
+async def test_a_file_sent_twice_at_once_makes_each_product_once(shop: Shop) -> None:
+    """As by a client that gave up waiting; the stock of the first counts."""
+    data = HEAD + "".join(f"s{n},Thing,900,EUR,5,\n" for n in range(60))
+    results = await asyncio.gather(*(send(shop, data, "shop-i6") for _ in range(3)))
+    assert sum(result["created"] for result in results) == 60
+    known = await products(shop, "shop-i6")
+    assert len(known) == 60 and {item["stock"] for item in known.values()} == {5}
+
+
 async def test_a_currency_cannot_change(shop: Shop) -> None:
     await send(shop, HEAD + "tea,Tea,900,EUR,5,\n", "shop-i4")
     answer = await send(shop, HEAD + "cup,Cup,1,USD,,\ntea,Tea,900,USD,5,\n", "shop-i4", status=422)
@@ -82,8 +92,23 @@ def test_what_spreadsheets_write(separator: str, ends: str) -> None:
     """A byte order mark, Windows' line ends, and the separators of other languages."""
     rows = [["sku", "title", "currency", "price_cents"], ["tea", "绿茶", "CNY", "900"]]
     data = "\ufeff" + ends.join(separator.join(row) for row in rows) + ends
-    (found,) = product_file.parse(data.encode(), "text/csv")
+    blank = separator.join(["", " ", "", ""]) + ends
+    (found,) = product_file.parse((data + blank).encode(), "text/csv")
     assert (found.sku, found.title, found.price_cents) == ("tea", "绿茶", 900)
+
+
+def test_blanks_around_a_cell_make_no_other_sku() -> None:
+    data = " sku , title,price_cents,currency\n tea ,Tea, 900 ,EUR\ntea,Tea,900,EUR\n"
+    with pytest.raises(Refused) as refused:
+        product_file.parse(data.encode(), "text/csv")
+    assert "already" in refused.value.detail
+
+
+def test_a_file_of_too_many_lines_is_not_read_to_its_end() -> None:
+    data = HEAD.encode() + b"a\n" * 100_000
+    with pytest.raises(Refused) as refused:
+        product_file.parse(data, "text/csv")
+    assert "at most 1000" in refused.value.detail
 
 
 @pytest.mark.parametrize(

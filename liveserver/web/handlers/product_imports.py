@@ -14,10 +14,9 @@ from liveserver.web import product_file
 from liveserver.web.read import body_bytes
 from liveserver.web.requests.products import Imported, ImportResult, NewProduct
 from liveserver.web.route import Call, Route, of_shop
+from orders.errors import Invalid
 from orders.requests import CreateProduct, EditProduct
 from orders.shapes import Product
-
-AT_ONCE = 50  # questions to the writer, which answers those that wait together
 
 
 async def import_products(call: Call) -> ImportResult:
@@ -29,10 +28,9 @@ async def import_products(call: Call) -> ImportResult:
     skus = [product.sku for product in products]
     known = await call.services.reads.products_by_sku(call.merchant, skus)
     _check_currencies(products, known)
-    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(product: NewProduct) -> Imported:
-        async with gate:
+        async with call.services.importing:
             return await _import(call, product, known.get(product.sku))
 
     try:
@@ -65,10 +63,16 @@ def _check_currencies(products: list[NewProduct], known: dict[str, Product]) -> 
 async def _import(call: Call, product: NewProduct, old: Product | None) -> Imported:
     if old is None:
         fields = msgspec.structs.asdict(product)
-        made = await _ask(
-            call, CreateProduct(merchant=call.merchant, actor=call.who.user, **fields)
-        )
-        return Imported(sku=product.sku, product_id=made.id, result="created")
+        request = CreateProduct(merchant=call.merchant, actor=call.who.user, **fields)
+        try:
+            made = await _ask(call, request)
+        except Invalid:
+            known = await call.services.reads.products_by_sku(call.merchant, [product.sku])
+            if product.sku not in known:
+                raise
+            old = known[product.sku]  # the same file was sent twice at once
+        else:
+            return Imported(sku=product.sku, product_id=made.id, result="created")
     changes = _changes(product, old)
     if changes:
         await _ask(call, EditProduct(product=old.id, changes=changes, actor=call.who.user))
@@ -106,7 +110,7 @@ ROUTES = [
         body_media=product_file.MEDIA,
         about=of_shop,
         answer=ImportResult,
-        refuses=("invalid-state",),
+        refuses=("invalid-state", "outcome-unknown"),
         limit="write",
     ),
 ]
