@@ -158,6 +158,8 @@ async def test_a_tap_leaves_the_picture_alone_and_another_brings_all_back(visit:
     chat, place = page.get_by_test_id("chat-log"), {"x": 60, "y": 240}
     await expect(room).to_have_attribute("data-connection", "live")
     await stage.dblclick(position=place)  # type: ignore[arg-type]
+    await page.wait_for_timeout(500)  # longer than a second tap is waited for
+    await expect(chat).to_be_visible()
     await stage.click(position=place)  # type: ignore[arg-type]
     await expect(chat).to_be_hidden()
     await expect(page.get_by_test_id("pinned-card")).to_be_hidden()
@@ -167,6 +169,10 @@ async def test_a_tap_leaves_the_picture_alone_and_another_brings_all_back(visit:
     await page.get_by_test_id("settings-open").click()
     await page.get_by_test_id("clear-switch").check()
     await expect(chat).to_be_hidden()
+    await page.get_by_test_id("settings-close").click()
+    await page.get_by_test_id("settings-open").click()  # the way back of whoever cannot tap
+    await page.get_by_test_id("clear-switch").uncheck()
+    await expect(chat).to_be_visible()
 
 
 async def test_keys_of_a_desktop_room(visit: Visit) -> None:

@@ -21,9 +21,9 @@ import { languageButton } from "./ways.js";
 
 /**
  * @param {{onTaste: (taste: Taste) => void, paused: boolean, onPause: (paused: boolean) => void,
- *   onCaptions: () => void, onSaver: () => void, cleared: boolean, onClear: (on: boolean) => void}} ways
+ *   onCaptions: () => void, onSaver: () => void, clearing: import("../room/clearing.js").Clearing}} ways
  */
-export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver, cleared, onClear }) {
+export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver, clearing }) {
   let taste = ownTaste();
   const sheet = makeSheet({ title: t("settings.title"), testid: "settings" });
   const change = (/** @type {Partial<Taste>} */ part) => {
@@ -37,7 +37,7 @@ export function openSettings({ onTaste, paused, onPause, onCaptions, onSaver, cl
       h("div", { class: "settings-row" }, elderButton(), languageButton()),
       onOff("captions", t("settings.captions"), load("captions") !== false, (on) => (save("captions", on), onCaptions())),
       onOff("saver", t("settings.saver"), saving(), (on) => (keepSaving(on), onSaver())),
-      onOff("clear", t("settings.clear"), cleared, onClear),
+      clearing.possible ? onOff("clear", t("settings.clear"), clearing.on, (on) => clearing.set(on)) : null,
       onOff("shortcuts", t("settings.shortcuts"), load("shortcuts") !== false, (on) => save("shortcuts", on)),
       h("h3", { class: "settings-head" }, t("settings.danmaku")),
       pauseSwitch(paused, onPause),

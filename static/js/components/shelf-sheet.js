@@ -29,7 +29,8 @@ export function openShelfSheet(store, { onSale, onProduct }) {
       row.hidden = !(String(item.number) === words || item.title.toLowerCase().includes(words));
       return !row.hidden;
     });
-    fill(none, rows.length && !found.length ? t("shelf.none_found") : null);
+    const told = rows.length && !found.length ? t("shelf.none_found") : "";
+    if (none.textContent !== told) none.textContent = told; // else it is read out at each news
   };
   search.addEventListener("input", find);
   const sheet = makeSheet({ title: t("shelf.title"), testid: "shelf-sheet", onClose: () => store.removeEventListener("state", onState) });

@@ -112,8 +112,7 @@ class RoomPage {
         onPause: (paused) => layer.pause?.(paused),
         onCaptions: () => this.captions.suit?.(),
         onSaver: () => (this.barrage.begun(), this.draw()),
-        cleared: this.clearing.on,
-        onClear: (on) => this.clearing.set(on),
+        clearing: this.clearing,
       }),
     );
   }

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * The picture alone: on a phone a tap takes away what lies over it, and brings it back. Sales and the bar
- * with what one can do stay. Not in elder mode, where a tap beside a button must not change the page.
+ * The picture alone: on a phone a tap takes away what is said over it, and brings it back. Sales and all
+ * buttons stay, those of the settings too, which do the same for whoever cannot tap. Not in elder mode,
+ * where a tap beside a button must not change the page.
  *
  * testids: room (class cleared)
  */
@@ -24,6 +25,11 @@ export class Clearing {
     return this.view.classList.contains("cleared");
   }
 
+  /** Whether anything lies over the picture: beside it nothing is in its way. */
+  get possible() {
+    return !isElder() && matchMedia("(max-width: 1023px) and (orientation: portrait)").matches;
+  }
+
   /** @param {boolean} on */
   set(on) {
     this.view.classList.toggle("cleared", on);
@@ -33,12 +39,9 @@ export class Clearing {
   /** @param {HTMLElement} stage */
   byTapOn(stage) {
     stage.addEventListener("click", (event) => {
-      if (isElder() || !lies() || /** @type {Element} */ (event.target).closest("a, button, input, .flash-card")) return;
+      if (!this.possible || /** @type {Element} */ (event.target).closest("a, button, input, .flash-card")) return;
       clearTimeout(this.timer);
       if (event.detail === 1) this.timer = window.setTimeout(() => this.set(!this.on), DOUBLE_MS);
     });
   }
 }
-
-/** Whether anything lies over the picture: beside it nothing is in its way. */
-const lies = () => matchMedia("(max-width: 1023px) and (orientation: portrait)").matches;

@@ -56,9 +56,9 @@ const KEYS = new Set(["k", " ", "m", "d", "c", "/"]);
  */
 export function followKeys(things) {
   document.addEventListener("keydown", (event) => {
-    const key = event.key.toLowerCase();
+    const key = (event.key || "").toLowerCase(); // a browser that fills in fields names none
     const held = event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing;
-    if (held || !KEYS.has(key) || event.target !== document.body || load("shortcuts") === false) return;
+    if (held || !KEYS.has(key) || event.target !== document.body || document.querySelector("dialog[open]") || load("shortcuts") === false) return;
     event.preventDefault(); // a browser may have a search of its own on /
     void withShortcuts((module) => module.act(key, things));
   });

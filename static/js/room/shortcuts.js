@@ -16,7 +16,11 @@ import { t } from "../i18n.js";
 const ACTIONS = {
   k: ({ stage }) => pause(stage.camera?.video),
   " ": ({ stage }) => pause(stage.camera?.video),
-  m: ({ stage }) => stage.camera?.sound(stage.camera.video.muted),
+  m: ({ stage }) => {
+    if (!stage.camera) return;
+    stage.camera.video.muted = !stage.camera.video.muted;
+    stage.camera.draw();
+  },
   d: ({ barrage }) => barrage.press(),
   c: () => /** @type {HTMLElement|null} */ (document.querySelector(".room .chat-input"))?.focus(),
   "/": () => list(),
