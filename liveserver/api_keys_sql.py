@@ -2,17 +2,20 @@
 API keys: what programs of merchants and administrators send as Bearer. Shown once, kept hashed.
 
 A key stands for the person who made it, within its scopes (`liveserver.scopes`). It is looked up at
-every request, so a deleted key ends at once in every worker, and so does that of an account which
-was closed or has another role or shop by now; a changed password leaves it.
+every request, so a deleted key ends at once in every worker. An account that is closed, or gets
+another role or shop, takes its keys with it (`people_sql.py`); a changed password leaves them.
 """
 
 import hashlib
+import logging
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from liveserver.identity import Identity
@@ -20,7 +23,10 @@ from liveserver.problems import Refused
 from liveserver.schema_sql import account as _account
 from liveserver.schema_sql import api_key as _key
 
+log = logging.getLogger(__name__)
+
 PREFIX = "lsk_"  # tells a key from a token at a glance, and finds it where it was left lying
+SECRET = re.compile(PREFIX + r"[A-Za-z0-9_-]{32}")
 KEYS_MAX = 100  # of one shop, and of the administrators together
 USED_MS = 3_600_000  # a use is noted once in so long
 
@@ -28,6 +34,11 @@ USED_MS = 3_600_000  # a use is noted once in so long
 def looks_like_key(text: str) -> bool:
     """Whether a Bearer is an API key rather than a token."""
     return text.startswith(PREFIX)
+
+
+def may_be_key(text: str) -> bool:
+    """Whether it is worth looking for."""
+    return SECRET.fullmatch(text) is not None
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,18 +76,18 @@ class SqlApiKeys:
         Raises:
             Refused: `invalid-state` if there are too many.
         """
-        secret = PREFIX + secrets.token_urlsafe(24)
+        secret, shop = PREFIX + secrets.token_urlsafe(24), _shop(who)
         made = ApiKey(
             id=self._new_id("key"),
             name=name,
             scopes=scopes,
             hint=secret[-4:],
             maker=who.user,
-            merchant=who.merchant,
+            merchant=shop,
             made_at=self._now(),
             used_at=None,
         )
-        count = sa.select(sa.func.count()).where(_key.c.merchant.is_not_distinct_from(who.merchant))
+        count = sa.select(sa.func.count()).where(_key.c.merchant.is_not_distinct_from(shop))
         values = msgspec.structs.asdict(made) | {
             "scopes": list(scopes),
             "digest": _digest(secret),
@@ -129,11 +140,23 @@ class SqlApiKeys:
         )
 
     async def _note_use(self, row: Any) -> None:
+        """Once an hour; a database that is busy notes the next use."""
         now = self._now()
         if row.used_at is not None and now - row.used_at < USED_MS:
             return
-        async with self._write_engine.begin() as connection:
-            await connection.execute(sa.update(_key).where(_key.c.id == row.id).values(used_at=now))
+        stale = sa.or_(_key.c.used_at.is_(None), _key.c.used_at <= now - USED_MS)
+        try:
+            async with self._write_engine.begin() as connection:
+                await connection.execute(
+                    sa.update(_key).where(_key.c.id == row.id, stale).values(used_at=now)
+                )
+        except DBAPIError as error:
+            log.warning("the use of an API key was not noted: %s", error)
+
+
+def _shop(who: Identity) -> str | None:
+    """Whose key it is: an administrator's belongs to no shop."""
+    return who.merchant if who.role == "merchant" else None
 
 
 def _unchanged() -> sa.ColumnElement[bool]:
@@ -141,7 +164,10 @@ def _unchanged() -> sa.ColumnElement[bool]:
     return sa.and_(
         ~_account.c.disabled,
         _account.c.role == _key.c.role,
-        _account.c.merchant.is_not_distinct_from(_key.c.merchant),
+        sa.or_(
+            _key.c.role != "merchant",
+            _account.c.merchant.is_not_distinct_from(_key.c.merchant),
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from liveserver.people import Account, ShopSettings
 from liveserver.problems import Refused
 from liveserver.schema_sql import account as accounts
-from liveserver.schema_sql import login_failure, setting
+from liveserver.schema_sql import api_key, login_failure, setting
 
 SETUP_TOKEN = "setup_token"
 SETTINGS = ("shop_name", "language", "public_url")
@@ -58,6 +58,8 @@ class SqlPeople:
         )
         async with self._write.begin() as connection:
             row = (await connection.execute(statement)).one_or_none()
+            if row is not None:
+                await connection.execute(_keys_that_end(row))
         return None if row is None else _account(row)
 
     async def changed_since(self, at: int) -> list[Account]:
@@ -147,6 +149,14 @@ def _insert_account(account: Account, password_hash: str) -> sa.Insert:
         created_at=account.created_at,
         changed_at=account.created_at,
     )
+
+
+def _keys_that_end(row: Any) -> sa.Delete:
+    """API keys that the account made as somebody it is no longer."""
+    k = api_key.c
+    other_shop = sa.and_(k.role == "merchant", k.merchant.is_distinct_from(row.merchant))
+    changed = sa.or_(sa.literal(row.disabled), k.role != row.role, other_shop)
+    return sa.delete(api_key).where(k.maker == row.name, k.of_account, changed)
 
 
 def _account(row: Any) -> Account:

@@ -1,8 +1,9 @@
 """
 What an API key may do: named scopes, each a set of actions of `liveserver.access`.
 
-A key never may more than the person who made it, whose role is looked up each time. `things:write`
-includes `things:read`. What no scope names (sessions, keys themselves, buying) no key may do.
+A key never may more than the person who made it, whose account is looked up each time, where there
+is one. `things:write` includes `things:read`. What no scope names (sessions, keys themselves,
+buying) no key may do.
 """
 
 from liveserver.identity import Role
@@ -31,8 +32,9 @@ MERCHANT_SCOPES: dict[str, tuple[str, ...]] = {
     "webhooks:read": _WEBHOOKS,
     "webhooks:write": (
         *_WEBHOOKS, "webhook.create", "webhook.edit", "webhook.delete", "webhook.rotate",
-        "webhook.test", "webhook.replay", "delivery.redeliver", "hook.secret",
+        "webhook.test", "webhook.replay", "delivery.redeliver",
     ),
+    "hooks:write": ("hook.secret",),  # who has the secret can say that orders are paid
     "shop:write": ("shop.read", "shop.edit"),
 }  # fmt: skip
 

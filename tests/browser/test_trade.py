@@ -220,7 +220,9 @@ async def test_a_shop_makes_a_key_for_its_programs_and_ends_it(visit: Visit) -> 
     desk = await visit("/merchant#shop", user="merchant", language="en", bypass_csp=True)
     await desk.get_by_test_id("key-name").fill("Warehouse")
     await desk.get_by_test_id("key-save").click()
-    await expect(desk.get_by_test_id("key-row")).to_have_count(0)  # no scope was chosen
+    form = desk.get_by_test_id("key-form")
+    assert not await form.evaluate("(form) => form.checkValidity()")  # no scope was chosen
+    await expect(desk.get_by_test_id("key-row")).to_have_count(0)
     await desk.locator('[data-testid="key-scope"][value="orders:read"]').check()
     await desk.get_by_test_id("key-save").click()
     key = (await desk.get_by_test_id("key-secret").inner_text()).strip()

@@ -1,12 +1,16 @@
 """API keys: what programs of merchants and administrators may do, and how a key ends."""
 
+import asyncio
+import re
 from typing import Any
 
 import pytest
+import yarl
 
 from liveserver.access import ACTIONS, ALL, SHOP
 from liveserver.identity import Identity
-from liveserver.scopes import ADMIN_SCOPES, MERCHANT_SCOPES
+from liveserver.scopes import ADMIN_SCOPES, MERCHANT_SCOPES, SCOPES_OF
+from liveserver.web.table import ROUTES
 from tests.web.shop import Shop
 
 KEYS = "/v1/api-keys"
@@ -96,8 +100,11 @@ async def test_a_key_ends_with_what_its_account_was(shop: Shop, change: dict[str
     key = (await make(shop, token, "orders:read"))["key"]
     await people.edit(name, password="another one")
     await shop.json("GET", "/v1/orders", key)
+    before = {name: getattr(account, name) for name in change}
     await people.edit(name, **change)
     await shop.json("GET", "/v1/orders", key, status=401)
+    await people.edit(name, **before)
+    await shop.json("GET", "/v1/orders", key, status=401)  # a thief's does not come back either
 
 
 async def test_an_administrators_key(shop: Shop) -> None:
@@ -113,9 +120,34 @@ async def test_an_administrators_key(shop: Shop) -> None:
     assert "users:write" in refused["detail"] and refused["field"] == "scopes"
 
 
+@pytest.mark.parametrize(("role", "scope"), [("merchant", "shop:write"), ("admin", "metrics:read")])
+async def test_outside_its_scope_a_key_is_refused_on_every_route(
+    shop: Shop, role: str, scope: str
+) -> None:
+    """Before anything is looked up; what anybody may do stays open to it."""
+    token = shop.token(role, merchant="shop-a" if role == "merchant" else None)
+    key = (await make(shop, token, scope))["key"]
+    wrong = []
+    for route in ROUTES:
+        rule = ACTIONS[route.action]
+        if rule.anyone or not rule.roles or route.action in SCOPES_OF[role][scope]:  # type: ignore[index]
+            continue
+        path = re.sub(r"\{[^}]*\}", "x", route.path)
+        async with shop.call(route.method, path, key) as answer:
+            if answer.status != 403:
+                wrong.append((route.method, path, answer.status, await answer.text()))
+    assert not wrong
+
+
 async def test_wrong_keys_open_nothing(shop: Shop) -> None:
     for wrong in ("lsk_", "lsk_" + "A" * 32, "lsk_\u00fc"):
         await shop.json("GET", "/v1/orders", wrong, status=401)
+    raw = b"GET /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer lsk_\xff\r\n\r\n"
+    url = yarl.URL(shop.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(raw)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+    writer.close()
     body = {"channel": "news:a", "data": {}}
     key = (await make(shop, shop.token("admin"), "rooms:write"))["key"]
     await shop.json("POST", "/api/publish", key, json=body, status=401)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from liveserver.access import allow
+from liveserver.access import allow, allow_somewhere
 from liveserver.identity import Identity
 from liveserver.problems import Refused
 from liveserver.services import Services
@@ -29,8 +29,11 @@ def is_staff(identity: Identity | None, room: str) -> bool:
 
 def rehearsals_shown(identity: Identity | None) -> Sequence[str] | None:
     """Rooms whose rehearsals this person finds in the list; None: all."""
-    if identity is None or identity.role not in ("streamer", "moderator", "admin"):
+    try:
+        allow_somewhere(identity, "show.report")
+    except Refused:
         return ()
+    assert identity is not None
     return None if identity.role == "admin" else identity.rooms
 
 

@@ -18,7 +18,7 @@ import { complain } from "./bits.js";
 /** @typedef {{id: string, name: string, scopes: string[], hint: string, created_at: string, last_used_at: string|null}} Key */
 
 /** As liveserver/scopes.py names them for merchants. */
-const SCOPES = ["products:read", "products:write", "sales:write", "orders:read", "orders:write", "coupons:read", "coupons:write", "webhooks:read", "webhooks:write", "shop:write"];
+const SCOPES = ["products:read", "products:write", "sales:write", "orders:read", "orders:write", "coupons:read", "coupons:write", "webhooks:read", "webhooks:write", "hooks:write", "shop:write"];
 
 export class KeyDesk {
   constructor() {
