@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -382,20 +383,40 @@ async def test_a_drain_closes_everyone_with_3001(serve: Serve) -> None:
         assert not place.gateway.connections
 
 
+async def nobody_is_busy(place: Place) -> bool:
+    return not any(connection.session.busy for connection in place.gateway.connections)
+
+
 async def test_a_drain_spreads_the_ends_of_a_crowd(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One slice after the other: the first goes at once, the last at the end of the time."""
+    pauses, turn = list[float](), asyncio.Semaphore(0)
+    draining: asyncio.Task[None] | None = None
+
+    async def sleep(seconds: float) -> None:  # the test says how fast time passes for the drain
+        if asyncio.current_task() is not draining:
+            await asyncio.sleep(seconds)
+            return
+        pauses.append(seconds)
+        await turn.acquire()
+
+    paced = SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
+    monkeypatch.setattr(gateway_module, "asyncio", paced)
     monkeypatch.setattr(gateway_module, "CLOSES_AT_ONCE", 1)
     async with serve() as place, AsyncExitStack() as stack:
         crowd = [await stack.enter_async_context(connected(place, place.token("u")))
                  for _ in range(3)]  # fmt: skip
+        # who is being answered leaves right after the answer, before its slice
+        await eventually(partial(nobody_is_busy, place))
         ended = {asyncio.create_task(one.until_closed()) for one in crowd}
-        draining = asyncio.create_task(place.gateway.drain(1.0))
+        draining = asyncio.create_task(place.gateway.drain(60.0))
         for left in (2, 1, 0):
             done, ended = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
             assert [task.result() for task in done] == [(3001, "shutdown")]
             assert len(ended) == left
+            turn.release()
+        assert 0 < pauses[0] <= 30 < pauses[1] <= 60  # both are due by the drain's beginning
         await draining
 
 
